@@ -1,0 +1,129 @@
+"""The four verbs: `serve`, `connect`, `aconnect` and `subscribe`, each a transport chosen by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from attrs import define
+
+from kato_transport.client import AsyncClient, Client, ThreadedConnection
+from kato_transport.contracts import AsyncTransport, EventHandler, Server, Subscription
+from kato_transport.errors import InvalidSetting
+from kato_transport.events import KVEvent
+from kato_transport.plugins import registry
+from kato_transport.service import as_service
+from kato_transport.settings import Settings
+
+log = logging.getLogger("kato_transport.events")
+
+
+class RunningServer:
+    """A server under way; ends with `close` or its `with` block."""
+
+    def __init__(self, server: Server, transport: str) -> None:
+        self._server = server
+        self.transport = transport
+
+    @property
+    def endpoint(self) -> str:
+        """Where it can be reached: as bound, so a port of 0 has become the real one."""
+        return self._server.endpoint
+
+    def stats(self) -> Mapping[str, Any]:
+        """The transport's own counters; empty where it keeps none."""
+        stats: Callable[[], Mapping[str, Any]] = getattr(self._server, "stats", dict)
+        return stats()
+
+    def close(self) -> None:
+        """Refuse what is new, finish what was taken within the drain time, let go of everything; idempotent."""
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def serve(served: Any, endpoint: str, *, transport: str | None = None, codec: str | None = None, **options: Any) -> RunningServer:
+    """Serve a function `Request -> Response`, a map of methods to functions, or one or several processors.
+
+    `transport` and `codec` are installed names, by default those of the environment; `options` are fields of
+    `ServerOptions`. `ConfigurationError` (an unknown name, an invalid option, a port in use) before anything runs.
+    """
+    settings = Settings.from_env()
+    found = registry().transport(transport or settings.transport)
+    server_options = settings.server_options(registry().codec(codec or settings.codec), **options)
+    return RunningServer(found.serve(endpoint, as_service(served), server_options), found.name)
+
+
+def connect(
+    endpoint: str, *, transport: str | None = None, codec: str | None = None, timeout_s: float | None = None, **options: Any
+) -> Client:
+    """A client for threads. `timeout_s` is what a call waits unless it says otherwise; `options` are fields of
+    `ClientOptions`. `ConfigurationError` for names and options that do not exist; no peer has to be there yet.
+    """
+    settings = Settings.from_env()
+    found = registry().transport(transport or settings.transport)
+    client_options = settings.client_options(registry().codec(codec or settings.codec), **options)
+    return Client(found.connect(endpoint, client_options), endpoint, _timeout(settings, timeout_s))
+
+
+def aconnect(
+    endpoint: str, *, transport: str | None = None, codec: str | None = None, timeout_s: float | None = None, **options: Any
+) -> AsyncClient:
+    """A client for the running event loop; otherwise as `connect`."""
+    settings = Settings.from_env()
+    found = registry().transport(transport or settings.transport)
+    client_options = settings.client_options(registry().codec(codec or settings.codec), **options)
+    if isinstance(found, AsyncTransport):
+        connection = found.aconnect(endpoint, client_options)
+    else:
+        connection = ThreadedConnection(found.connect(endpoint, client_options))
+    return AsyncClient(connection, endpoint, _timeout(settings, timeout_s))
+
+
+def subscribe(
+    endpoint: str, handler: EventHandler | Callable[[KVEvent], None], *, transport: str = "kv_events", **options: Any
+) -> Subscription:
+    """Deliver an endpoint's events to a handler, and to every handler that an extension registers, until closed.
+
+    `options` are the transport's own. A handler that raises is counted and logged; the stream and the others go on.
+    """
+    found = registry().event_transport(transport)
+    own = handler if isinstance(handler, EventHandler) else _Function(handler)
+    return found.subscribe(endpoint, Fanout([own, *registry().event_handlers(Settings.from_env())]), options)
+
+
+@define
+class _Function:
+    function: Callable[[KVEvent], None]
+
+    def handle_event(self, event: KVEvent) -> None:
+        self.function(event)
+
+
+class Fanout:
+    """An `EventHandler` that hands each event to several, each isolated from the others."""
+
+    def __init__(self, handlers: list[EventHandler]) -> None:
+        self._handlers = handlers
+        self.failures = 0
+
+    def handle_event(self, event: KVEvent) -> None:
+        for handler in self._handlers:
+            try:
+                handler.handle_event(event)
+            except Exception:
+                self.failures += 1
+                log.exception("event handler %r failed", handler)
+
+
+def _timeout(settings: Settings, timeout_s: float | None) -> float:
+    chosen = settings.timeout_s if timeout_s is None else timeout_s
+    if not chosen > 0:
+        raise InvalidSetting(f"timeout_s must be above 0, not {chosen!r}")
+    return chosen

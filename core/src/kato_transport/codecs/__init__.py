@@ -1,0 +1,1 @@
+"""The codecs that come with core: MessagePack, which KATO's peers speak, and JSON."""

@@ -1,0 +1,35 @@
+"""JSON, for peers that have no MessagePack and for people who read the wire."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from kato_transport.contracts import Codec
+from kato_transport.errors import DecodeError, LocalProtocolError
+from kato_transport.hookspecs import hookimpl
+
+
+class JsonCodec:
+    """UTF-8 JSON without NaN or infinities; bytes cannot be carried."""
+
+    name: ClassVar[str] = "json"
+    content_type: ClassVar[str] = "application/json"
+
+    def encode(self, obj: Any) -> bytes:
+        try:
+            return json.dumps(obj, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise LocalProtocolError(f"cannot be sent as json: {exc}") from exc
+
+    def decode(self, data: bytes) -> Any:
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as exc:
+            raise DecodeError(self.name, bytes(data[:16]), str(exc), size=len(data)) from exc
+
+
+@hookimpl
+def kato_register_codecs() -> Iterable[Codec]:
+    return [JsonCodec()]

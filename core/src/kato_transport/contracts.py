@@ -1,0 +1,166 @@
+"""What a plugin has to look like: structural types, so that no plugin needs a base class of this library.
+
+A transport is two factories and a promise: `connect`, `serve` and its `capabilities`. What they give back is small:
+`Connection.request` has the shape of a `Service`, and everything more comfortable is built once, in
+`kato_transport.client`, on top of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from attrs import frozen
+
+from kato_transport.events import KVEvent
+from kato_transport.model import Capability, Request, Response
+
+Service = Callable[[Request], Response]
+"""What a server calls for each request; it answers every one of them and does not raise."""
+
+AsyncService = Callable[[Request], Awaitable[Response]]
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Objects to bytes and back."""
+
+    name: ClassVar[str]
+    content_type: ClassVar[str]
+
+    def encode(self, obj: Any) -> bytes:
+        """The bytes of `obj`; `LocalProtocolError` where it holds what the codec cannot carry."""
+
+    def decode(self, data: bytes) -> Any:
+        """The object in `data`; `DecodeError` where it is not this codec's format."""
+
+
+@frozen(kw_only=True)
+class ClientOptions:
+    """What a connection is told beyond its endpoint."""
+
+    codec: Codec
+    connect_timeout_s: float = 2.0
+    """Seconds to wait for a peer to be there at all, before `ConnectFailed`."""
+    heartbeat_interval_s: float = 30.0
+    """Seconds of silence after which the peer is asked for a sign of life; 0: never."""
+    liveness: int = 3
+    """Heartbeat intervals without a sign of life after which the peer counts as gone."""
+    max_message_bytes: int = 64 * 1024 * 1024
+    """Larger messages are neither sent nor taken."""
+    max_connections: int = 64
+    """Sockets that one client opens at most; a call beyond waits for one, within its own time."""
+
+
+@frozen(kw_only=True)
+class ServerOptions:
+    """What a server is told beyond its endpoint and service."""
+
+    codec: Codec
+    workers: int = 8
+    """Threads for handlers that are not marked `inline`."""
+    queue_limit: int = 1000
+    """Requests waiting for a worker; one more is answered `busy`."""
+    heartbeat_interval_s: float = 30.0
+    liveness: int = 3
+    max_message_bytes: int = 64 * 1024 * 1024
+    drain_s: float = 5.0
+    """Seconds that `close` gives to requests already taken."""
+
+
+class Connection(Protocol):
+    """A client's side of a transport; safe to be shared by threads."""
+
+    def request(self, request: Request) -> Response:
+        """The peer's answer, an error answer included.
+
+        Raises `ConnectFailed` (nothing was sent), `CallTimeout` or `ConnectionLost` (it may have run),
+        `LocalProtocolError` (cannot be sent), `RemoteProtocolError` (the answer cannot be read), `ClientClosed`.
+        """
+
+    def close(self) -> None:
+        """Let go of every socket and thread, promptly; does nothing when called again."""
+
+
+class MultiplexConnection(Connection, Protocol):
+    """A connection with `Capability.MULTIPLEX`."""
+
+    def submit(self, request: Request) -> Future[Response]:
+        """Send without waiting; the future ends as `request` would, in a value or one of its errors."""
+
+    def request_many(self, requests: Sequence[Request]) -> list[Response | Exception]:
+        """Send all, wait for all: answers in order, an error in place of what failed."""
+
+
+class AsyncConnection(Protocol):
+    """`Connection` for asyncio; belongs to the event loop it was made on."""
+
+    async def request(self, request: Request) -> Response:
+        """As `Connection.request`."""
+
+    async def close(self) -> None:
+        """As `Connection.close`."""
+
+
+class Server(Protocol):
+    """A bound endpoint that answers; ends with `close`."""
+
+    @property
+    def endpoint(self) -> str:
+        """Where it can be reached: as bound, so a port of 0 has become the real one."""
+
+    def close(self) -> None:
+        """Refuse what is new, finish what was taken within `drain_s`, let go of everything; idempotent."""
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """A way to carry requests."""
+
+    name: ClassVar[str]
+    """The word a user types to select it, and the entry point's name."""
+    capabilities: ClassVar[Capability]
+    schemes: ClassVar[tuple[str, ...]]
+    """Endpoint schemes it reads, the usual one first."""
+
+    def connect(self, endpoint: str, options: ClientOptions) -> Connection:
+        """A connection; `InvalidSetting` for an endpoint it cannot read. Does not wait for the peer."""
+
+    def serve(self, endpoint: str, service: Service, options: ServerOptions) -> Server:
+        """A running server; `BindFailed` where the endpoint cannot be had."""
+
+
+@runtime_checkable
+class AsyncTransport(Transport, Protocol):
+    """A transport with a client of its own for asyncio; the others are run on threads."""
+
+    def aconnect(self, endpoint: str, options: ClientOptions) -> AsyncConnection:
+        """An asynchronous connection; called with an event loop running."""
+
+
+@runtime_checkable
+class EventHandler(Protocol):
+    """Takes the events of a stream, one after the other."""
+
+    def handle_event(self, event: KVEvent) -> None:
+        """Called for each event, in order; what it raises is counted and never stops the stream."""
+
+
+class Subscription(Protocol):
+    """A running event subscription; ends with `close`."""
+
+    def close(self) -> None:
+        """Stop delivering, let go of everything; idempotent."""
+
+
+@runtime_checkable
+class EventTransport(Protocol):
+    """A way to carry one-way event streams."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capability]
+    schemes: ClassVar[tuple[str, ...]]
+
+    def subscribe(self, endpoint: str, handler: EventHandler, options: Mapping[str, Any]) -> Subscription:
+        """Deliver the endpoint's events to the handler until closed; `options` are the transport's own."""

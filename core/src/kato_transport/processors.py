@@ -1,0 +1,167 @@
+"""Processors: what answers KATO's methods, and how one is found.
+
+A processor is any object with KATO's own method names (`observe(dict)`, `learn()`, `get_predictions(…)`, …), so the full
+KATO engine needs no adapter. `Processor` writes them all down; what an engine of either era calls differently is listed
+in `kato_transport.kato.engine`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+
+from attrs import Factory, evolve, frozen
+
+from kato_transport.errors import ConfigurationError, InvalidSetting, ServiceError
+from kato_transport.plugins import registry
+
+
+class Processor(Protocol):
+    """KATO's processor; one request at a time is let in, so it needs no lock for that.
+
+    A method refuses its input by raising `ServiceError`, which reaches the caller as it is; anything else it raises is
+    logged, and reaches the caller as an internal error.
+    """
+
+    id: str
+    name: str
+    time: int
+    """Observations since the last clear-all."""
+
+    def observe(self, observation: dict[str, Any]) -> Mapping[str, Any]:
+        """Take one observation; gives `unique_id` and, where one was learned, `auto_learned_model`."""
+
+    def learn(self) -> str:
+        """Learn the short-term memory; gives `MODEL|` + name, or an empty string where there was too little."""
+
+    def get_predictions(self, unique_id: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """The last predictions (`{}`), or those made at one observation (`{"unique_id": id}`)."""
+
+    def get_stm(self) -> Sequence[Sequence[str]]:
+        """The short-term memory: events of symbols."""
+
+    def clear_stm(self) -> None:
+        """Forget the short-term memory."""
+
+    def clear_all_memory(self) -> None:
+        """Forget everything but the genes."""
+
+    def get_percept_data(self) -> Mapping[str, Any]:
+        """The last observation."""
+
+    def get_cognition_data(self) -> Mapping[str, Any]:
+        """Predictions, emotives, symbols and short-term memory."""
+
+    def get_gene(self, gene_name: str) -> Any:
+        """A gene's value, or None."""
+
+    def gene_change(self, gene_name: str, gene_value: Any) -> None:
+        """Set a gene; `ServiceError` where it is unknown or the value is of a wrong type."""
+
+    def get_model(self, model_id: str) -> Mapping[str, Any] | None:
+        """A learned model by its name without prefix, or None."""
+
+    def get_genome(self) -> Mapping[str, Any]:
+        """All genes, `id` and `name` among them."""
+
+
+@frozen(kw_only=True)
+class ProcessorSettings:
+    """What a processor is made from."""
+
+    processor_id: str = ""
+    """Its id; empty: the genome's."""
+    genome: Mapping[str, Any] = Factory(dict)
+    data: Path | None = None
+    """Where to keep what it learns; None: nowhere."""
+
+
+@runtime_checkable
+class ProcessorFactory(Protocol):
+    """Makes processors; a plugin registers one with the hook `kato_register_processors`."""
+
+    name: ClassVar[str]
+
+    def create(self, settings: ProcessorSettings) -> Processor:
+        """A processor; `ConfigurationError` where it cannot be made (an unwritable path, an invalid genome)."""
+
+
+def make_processor(spec: str, settings: ProcessorSettings) -> Processor:
+    """A processor from `[ID=]NAME` or `[ID=]module:factory`.
+
+    NAME is an installed processor. A factory is called with the settings, if it takes an argument, or with none; an
+    object that is a processor already is taken as it is. `ConfigurationError` where neither can be had.
+    """
+    processor_id, separator, rest = spec.partition("=")
+    if separator:
+        spec, settings = rest, evolve(settings, processor_id=processor_id)
+    if ":" not in spec:
+        return registry().processor(spec).create(settings)
+    found = _call_factory(spec, _import_object(spec), settings)
+    return found
+
+
+def _import_object(spec: str) -> Any:
+    module_name, _, path = spec.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as exc:
+        raise InvalidSetting(f"processor {spec!r}: {exc}; expected an importable module:factory") from exc
+    return found
+
+
+def _call_factory(spec: str, found: Any, settings: ProcessorSettings) -> Processor:
+    if not inspect.isclass(found) and hasattr(found, "observe"):
+        return cast("Processor", found)
+    if not callable(found):
+        raise InvalidSetting(f"processor {spec!r}: {found!r} is neither a processor nor a factory of one")
+    try:
+        return cast("Processor", found(settings) if _takes_argument(found) else found())
+    except ConfigurationError:
+        raise
+    except Exception as exc:
+        raise InvalidSetting(f"processor {spec!r}: its factory failed: {type(exc).__name__}: {exc}") from exc
+
+
+def _takes_argument(factory: Callable[..., Any]) -> bool:
+    try:
+        required = [p for p in inspect.signature(factory).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    except (TypeError, ValueError):
+        return False
+    return bool(required)
+
+
+def checked_observation(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The observation in a call's params; `ServiceError` names the field that is missing or of a wrong type."""
+    for name, (valid, expected) in _OBSERVATION.items():
+        if name not in params:
+            raise ServiceError(f"observe: {name} is missing; expected {expected}")
+        if not valid(params[name]):
+            raise ServiceError(f"observe: {name} must be {expected}")
+    return dict(params)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+_OBSERVATION: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "strings": (
+        lambda v: isinstance(v, list) and all(isinstance(item, str) for item in v),
+        "a list of strings",
+    ),
+    "vectors": (
+        lambda v: isinstance(v, list) and all(isinstance(row, list) and all(map(_is_number, row)) for row in v),
+        "a list of lists of numbers",
+    ),
+    "emotives": (
+        lambda v: isinstance(v, dict) and all(isinstance(key, str) and _is_number(item) for key, item in v.items()),
+        "a map of strings to numbers",
+    ),
+    "unique_id": (lambda v: isinstance(v, str) and v != "", "a string that is not empty"),
+}

@@ -1,0 +1,102 @@
+"""Worker threads with lanes: jobs of one lane run one after the other, in order; lanes run beside each other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import SimpleQueue
+
+Job = Callable[[], None]
+
+log = logging.getLogger("kato_transport.workers")
+
+
+class Workers:
+    """Up to `threads` threads, started as they are needed; at most `queue_limit` jobs wait.
+
+    The empty lane is no lane: its jobs run beside each other.
+    """
+
+    def __init__(self, threads: int, queue_limit: int, name: str) -> None:
+        self._limit = queue_limit
+        self._max_threads = threads
+        self._name = name
+        self._ready: SimpleQueue[tuple[str, Job] | None] = SimpleQueue()
+        self._lanes: dict[str, deque[Job]] = {}
+        self._threads: list[threading.Thread] = []
+        self._state = threading.Condition()
+        self._idle = 0
+        self._waiting = 0
+        self._running = 0
+        self._closed = False
+
+    def submit(self, lane: str, job: Job) -> bool:
+        """Queue a job; False, and nothing queued, where the queue is full or closed."""
+        with self._state:
+            if self._closed or self._waiting >= self._limit:
+                return False
+            self._waiting += 1
+            if lane and lane in self._lanes:
+                self._lanes[lane].append(job)
+                return True
+            if lane:
+                self._lanes[lane] = deque()
+            self._ready.put((lane, job))
+            self._engage_thread()
+        return True
+
+    def close(self, drain_s: float = 0.0) -> bool:
+        """Take nothing more, give what was taken `drain_s` to end, and let the threads go.
+
+        Does nothing when called again. Jobs still waiting then are dropped; False where one is still running, which
+        Python cannot stop: its thread is a daemon.
+        """
+        with self._state:
+            first, self._closed = not self._closed, True
+            self._state.wait_for(lambda: self._waiting + self._running == 0, drain_s)
+            self._lanes.clear()
+            ended = self._running == 0
+        if first:
+            for _ in self._threads:
+                self._ready.put(None)
+        if ended and threading.current_thread() not in self._threads:
+            for thread in self._threads:
+                thread.join()
+        return ended
+
+    def _engage_thread(self) -> None:
+        if self._idle:
+            self._idle -= 1
+        elif len(self._threads) < self._max_threads:
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        while (item := self._ready.get()) is not None:
+            lane, job = item
+            with self._state:
+                if self._closed and self._waiting == 0:
+                    return
+                self._waiting -= 1
+                self._running += 1
+            try:
+                job()
+            except Exception:
+                log.exception("a job of %s failed", self._name)
+            with self._state:
+                self._finish(lane)
+
+    def _finish(self, lane: str) -> None:
+        """Hand on the lane's next job, or else say that this thread is free for one."""
+        self._running -= 1
+        jobs = self._lanes.get(lane)
+        if jobs:
+            self._ready.put((lane, jobs.popleft()))
+        else:
+            self._lanes.pop(lane, None)
+            self._idle += 1
+        if self._closed:
+            self._state.notify_all()
