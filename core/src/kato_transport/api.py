@@ -48,7 +48,9 @@ class RunningServer:
         self.close()
 
 
-def serve(served: Any, endpoint: str, *, transport: str | None = None, codec: str | None = None, **options: Any) -> RunningServer:
+def serve(
+    served: Any, endpoint: str, *, transport: str | None = None, codec: str | None = None, **options: Any
+) -> RunningServer:
     """Serve a function `Request -> Response`, a map of methods to functions, or one or several processors.
 
     `transport` and `codec` are installed names, by default those of the environment; `options` are fields of

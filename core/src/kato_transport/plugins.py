@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pluggy
@@ -137,7 +137,8 @@ class Registry:
         """The event handlers of all extensions; a broken extension is logged and left out."""
         found: list[EventHandler] = []
         for name in self._extensions():
-            found += [_checked(name, item, (EventHandler,)) for item in self._call(name, "kato_register_event_handlers", settings=settings)]
+            handlers = self._call(name, "kato_register_event_handlers", settings=settings)
+            found += [_checked(name, item, (EventHandler,)) for item in handlers]
         return found
 
     def add_commands(self, cli: click.Group) -> None:
@@ -287,11 +288,11 @@ def _reason(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {text}"[:500]
 
 
-def _trace_before(hook: str, impls: list[pluggy.HookImpl], kwargs: Mapping[str, Any]) -> None:
+def _trace_before(hook: str, impls: Sequence[pluggy.HookImpl], kwargs: Mapping[str, Any]) -> None:
     names = ", ".join(impl.plugin_name for impl in impls) or "nobody"
-    print(f"kato-transport: {hook}({', '.join(kwargs)}) -> {names}", file=sys.stderr)
+    sys.stderr.write(f"kato-transport: {hook}({', '.join(kwargs)}) -> {names}\n")
 
 
-def _trace_after(outcome: Any, hook: str, impls: list[pluggy.HookImpl], kwargs: Mapping[str, Any]) -> None:
+def _trace_after(outcome: Any, hook: str, impls: Sequence[pluggy.HookImpl], kwargs: Mapping[str, Any]) -> None:
     ended = outcome.exception or outcome.get_result()
-    print(f"kato-transport: {hook} = {ended!r}", file=sys.stderr)
+    sys.stderr.write(f"kato-transport: {hook} = {ended!r}\n")

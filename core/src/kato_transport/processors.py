@@ -100,8 +100,7 @@ def make_processor(spec: str, settings: ProcessorSettings) -> Processor:
         spec, settings = rest, evolve(settings, processor_id=processor_id)
     if ":" not in spec:
         return registry().processor(spec).create(settings)
-    found = _call_factory(spec, _import_object(spec), settings)
-    return found
+    return _call_factory(spec, _import_object(spec), settings)
 
 
 def _import_object(spec: str) -> Any:
@@ -130,10 +129,10 @@ def _call_factory(spec: str, found: Any, settings: ProcessorSettings) -> Process
 
 def _takes_argument(factory: Callable[..., Any]) -> bool:
     try:
-        required = [p for p in inspect.signature(factory).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
         return False
-    return bool(required)
+    return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
 def checked_observation(params: Mapping[str, Any]) -> dict[str, Any]:

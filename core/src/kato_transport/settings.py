@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import environ
 from attrs import evolve, fields, frozen, validators
@@ -25,9 +25,9 @@ _positive = validators.gt(0)
 _not_negative = validators.ge(0)
 
 
-def var(name: str, default: Any, convert: Callable[[Any], Any], help: str, validator: Any = None) -> Any:  # noqa: A002 -- environ-config's word
-    """A setting: its variable, default, type and help; for plugins' settings classes, too."""
-    return environ.var(default, name=name, converter=convert, validator=validator, help=help)
+def var(name: str, default: Any, convert: Callable[[Any], Any], text: str, validator: Any = None) -> Any:
+    """A setting: its variable, default, type and help text; for plugins' settings classes, too."""
+    return environ.var(default, name=name, converter=convert, validator=validator, help=text)
 
 
 def flag(value: Any) -> bool:
@@ -50,23 +50,80 @@ def genome(value: Any) -> dict[str, Any]:
 class Settings:
     """The settings of core; a plugin adds its own with the hook `kato_register_settings`."""
 
-    transport: str = var("KATO_ZMQ_IMPLEMENTATION", "improved", str, "Transport to use: improved, basic (alias legacy), or any installed one.")
+    transport: str = var(
+        "KATO_ZMQ_IMPLEMENTATION",
+        "improved",
+        str,
+        "Transport to use: improved, basic (alias legacy), or any installed one.",
+    )
     zmq_port: int = var("ZMQ_PORT", 5555, int, "Port of the request transport; 0: any free one.", _port)
     rest_port: int = var("REST_PORT", 8000, int, "Port of the REST gateway; 0: any free one.", _port)
-    log_level: str = var("LOG_LEVEL", "INFO", lambda v: str(v).upper(), "Least severe log level shown.", validators.in_(LOG_LEVELS))
+    log_level: str = var(
+        "LOG_LEVEL",
+        "INFO",
+        lambda v: str(v).upper(),
+        "Least severe log level shown.",
+        validators.in_(LOG_LEVELS),
+    )
     manifest: dict[str, Any] = var("MANIFEST", "", genome, "Genome of the processor, a JSON object.")
     codec: str = var("KATO_TRANSPORT_CODEC", "msgpack", str, "Codec of messages: msgpack, json, or any installed one.")
     timeout_s: float = var("KATO_TRANSPORT_TIMEOUT_S", 5.0, float, "Seconds a call waits for its answer.", _positive)
-    connect_timeout_s: float = var("KATO_TRANSPORT_CONNECT_TIMEOUT_S", 2.0, float, "Seconds a call waits for a peer to be there at all.", _positive)
-    heartbeat_interval_s: float = var("KATO_TRANSPORT_HEARTBEAT_INTERVAL_S", 30.0, float, "Seconds of silence between heartbeats; 0: none.", _not_negative)
-    liveness: int = var("KATO_TRANSPORT_LIVENESS", 3, int, "Silent heartbeat intervals after which a peer counts as gone.", _positive)
-    max_message_bytes: int = var("KATO_TRANSPORT_MAX_MESSAGE_BYTES", 64 * 1024 * 1024, int, "Largest message sent or taken, in bytes.", _positive)
+    connect_timeout_s: float = var(
+        "KATO_TRANSPORT_CONNECT_TIMEOUT_S",
+        2.0,
+        float,
+        "Seconds a call waits for a peer to be there at all.",
+        _positive,
+    )
+    heartbeat_interval_s: float = var(
+        "KATO_TRANSPORT_HEARTBEAT_INTERVAL_S",
+        30.0,
+        float,
+        "Seconds of silence between heartbeats; 0: none.",
+        _not_negative,
+    )
+    liveness: int = var(
+        "KATO_TRANSPORT_LIVENESS",
+        3,
+        int,
+        "Silent heartbeat intervals after which a peer counts as gone.",
+        _positive,
+    )
+    max_message_bytes: int = var(
+        "KATO_TRANSPORT_MAX_MESSAGE_BYTES",
+        64 * 1024 * 1024,
+        int,
+        "Largest message sent or taken, in bytes.",
+        _positive,
+    )
     max_connections: int = var("KATO_TRANSPORT_MAX_CONNECTIONS", 64, int, "Sockets one client opens at most.", _positive)
     workers: int = var("KATO_TRANSPORT_WORKERS", 8, int, "Threads of a server for handlers that are not inline.", _positive)
-    queue_limit: int = var("KATO_TRANSPORT_QUEUE_LIMIT", 1000, int, "Requests waiting for a worker before the next is answered busy.", _positive)
-    drain_s: float = var("KATO_TRANSPORT_DRAIN_S", 5.0, float, "Seconds a closing server gives to requests already taken.", _not_negative)
-    disabled_plugins: str = var("KATO_TRANSPORT_DISABLED_PLUGINS", "", str, "Plugins not to load, by entry-point name, separated by commas.")
-    trace_plugins: bool = var("KATO_TRANSPORT_TRACE_PLUGINS", False, flag, "Print each hook call, who implements it and its result to stderr.")
+    queue_limit: int = var(
+        "KATO_TRANSPORT_QUEUE_LIMIT",
+        1000,
+        int,
+        "Requests waiting for a worker before the next is answered busy.",
+        _positive,
+    )
+    drain_s: float = var(
+        "KATO_TRANSPORT_DRAIN_S",
+        5.0,
+        float,
+        "Seconds a closing server gives to requests already taken.",
+        _not_negative,
+    )
+    disabled_plugins: str = var(
+        "KATO_TRANSPORT_DISABLED_PLUGINS",
+        "",
+        str,
+        "Plugins not to load, by entry-point name, separated by commas.",
+    )
+    trace_plugins: bool = var(
+        "KATO_TRANSPORT_TRACE_PLUGINS",
+        False,
+        flag,
+        "Print each hook call, who implements it and its result to stderr.",
+    )
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
@@ -75,26 +132,32 @@ class Settings:
 
     def client_options(self, codec: Codec, **changes: Any) -> ClientOptions:
         """What a connection is told; `changes` win over the settings."""
-        return _options(ClientOptions(
-            codec=codec,
-            connect_timeout_s=self.connect_timeout_s,
-            heartbeat_interval_s=self.heartbeat_interval_s,
-            liveness=self.liveness,
-            max_message_bytes=self.max_message_bytes,
-            max_connections=self.max_connections,
-        ), changes)
+        return _options(
+            ClientOptions(
+                codec=codec,
+                connect_timeout_s=self.connect_timeout_s,
+                heartbeat_interval_s=self.heartbeat_interval_s,
+                liveness=self.liveness,
+                max_message_bytes=self.max_message_bytes,
+                max_connections=self.max_connections,
+            ),
+            changes,
+        )
 
     def server_options(self, codec: Codec, **changes: Any) -> ServerOptions:
         """What a server is told; `changes` win over the settings."""
-        return _options(ServerOptions(
-            codec=codec,
-            workers=self.workers,
-            queue_limit=self.queue_limit,
-            heartbeat_interval_s=self.heartbeat_interval_s,
-            liveness=self.liveness,
-            max_message_bytes=self.max_message_bytes,
-            drain_s=self.drain_s,
-        ), changes)
+        return _options(
+            ServerOptions(
+                codec=codec,
+                workers=self.workers,
+                queue_limit=self.queue_limit,
+                heartbeat_interval_s=self.heartbeat_interval_s,
+                liveness=self.liveness,
+                max_message_bytes=self.max_message_bytes,
+                drain_s=self.drain_s,
+            ),
+            changes,
+        )
 
 
 S = TypeVar("S")
@@ -113,7 +176,7 @@ def load(cls: type[S], env: Mapping[str, str] | None = None) -> S:
     """A settings class filled from an environment; empty variables count as not set."""
     env = {name: text for name, text in (os.environ if env is None else env).items() if text != ""}
     try:
-        return cast("S", environ.to_config(cls, environ=env))
+        return environ.to_config(cls, environ=env)
     except (ValueError, TypeError, ConfigError) as exc:
         raise InvalidSetting(_which(cls, env, exc)) from exc
 
@@ -143,7 +206,7 @@ class SettingRow:
 def describe(cls: type, env: Mapping[str, str] | None = None) -> Iterator[SettingRow]:
     """Each setting of a class with its value in an environment and where that comes from."""
     env = os.environ if env is None else env
-    values = load(cls, env)
+    values: Any = load(cls, env)
     for attribute in fields(cls):
         entry = attribute.metadata["environ_config"]
         origin = "environment" if env.get(entry.name) else "default"

@@ -8,6 +8,7 @@ A request is `{"method", "params"}` and may carry `id` or `request_id` (comes ba
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from kato_transport.contracts import Codec
-from kato_transport.errors import DecodeError, RemoteProtocolError
+from kato_transport.errors import DecodeError, LocalProtocolError, RemoteProtocolError
 from kato_transport.model import ErrorCode, Framing, Request, RequestId, Response
 
 DEFAULT_TIMEOUT_S = 3600.0
@@ -30,14 +31,15 @@ class Heartbeat:
 class BadRequest(RemoteProtocolError):
     """A message that is no request; `answer` is the error answer it earns."""
 
-    def __init__(self, message: str, request_id: RequestId = None) -> None:
+    def __init__(self, message: str, request_id: RequestId = None, code: str = ErrorCode.INVALID_PARAMS) -> None:
         self.message = message
         self.request_id = request_id
+        self.code = code
         super().__init__(message)
 
     @property
     def answer(self) -> Response:
-        return Response.error(self.message, ErrorCode.INVALID_PARAMS)
+        return Response.error(self.message, self.code)
 
 
 def encode_request(codec: Codec, request: Request) -> bytes:
@@ -52,10 +54,12 @@ def encode_request(codec: Codec, request: Request) -> bytes:
     return codec.encode(message)
 
 
-def decode_request(codec: Codec, data: bytes, framing: Framing = "improved") -> Request | Heartbeat:
-    """The request in a message; `BadRequest` says what is wrong with it."""
+def decode_request(codec: Codec, data: bytes, framing: Framing = "improved", limit: int = sys.maxsize) -> Request | Heartbeat:
+    """The request in a message; `BadRequest` says what is wrong with it. More than `limit` bytes are not decoded."""
     if not data:
         raise BadRequest("empty message; expected a map with method and params")
+    if len(data) > limit:
+        raise BadRequest(f"message of {len(data)} bytes; this server takes {limit}", code=ErrorCode.TOO_LARGE)
     try:
         message = codec.decode(data)
     except DecodeError as exc:
@@ -95,16 +99,22 @@ def request_from_map(message: Mapping[Any, Any], framing: Framing = "improved") 
     )
 
 
-def encode_response(codec: Codec, response: Response, request_id: RequestId = None) -> bytes:
-    """The answer's bytes, with the request's id unless the answer is a bare map; an answer that the codec cannot carry
-    becomes an error answer that says so."""
+def encode_response(codec: Codec, response: Response, request_id: RequestId = None, limit: int = sys.maxsize) -> bytes:
+    """The answer's bytes, with the request's id unless the answer is a bare map.
+
+    An answer that the codec cannot carry, or of more than `limit` bytes, becomes an error answer that says so.
+    """
     body = response.body
     if request_id is not None and "status" in body:
         body = {**body, "request_id": request_id}
     try:
-        return codec.encode(body)
-    except Exception as exc:  # whatever a service put into its answer
+        message = codec.encode(body)
+    except LocalProtocolError as exc:
         return codec.encode(Response.error(f"the answer {exc}"[:500], ErrorCode.INTERNAL).body)
+    if len(message) <= limit:
+        return message
+    text = f"the answer of {len(message)} bytes exceeds this server's {limit}"
+    return codec.encode(Response.error(text, ErrorCode.TOO_LARGE).body)
 
 
 def decode_response(codec: Codec, data: bytes) -> Response:

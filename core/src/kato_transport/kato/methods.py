@@ -104,12 +104,14 @@ def get_model(engine: Engine, request: Request) -> Answer:
     found = engine.get_model(asked.removeprefix(MODEL_PREFIX))
     if found is None:
         raise ServiceError(f"Model {asked} not found", ErrorCode.NOT_FOUND)
-    return {"model": {
-        "name": str(found.get("name", "")).removeprefix(MODEL_PREFIX),
-        "sequence": found.get("sequence", []),
-        "frequency": found.get("frequency", 0),
-        "emotives": found.get("emotives") or {},
-    }}
+    return {
+        "model": {
+            "name": str(found.get("name", "")).removeprefix(MODEL_PREFIX),
+            "sequence": found.get("sequence", []),
+            "frequency": found.get("frequency", 0),
+            "emotives": found.get("emotives") or {},
+        }
+    }
 
 
 def get_genome(engine: Engine, request: Request) -> Answer:

@@ -1,0 +1,58 @@
+"""One event loop on a thread of its own, shared by all who need one beside their callers' threads.
+
+It starts with the first user and ends with the last, so no thread is left after every client has been closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from kato_transport import fork
+
+R = TypeVar("R")
+
+
+class BackgroundLoop:
+    """The process's shared loop; `acquire` and `release` come in pairs."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def acquire(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                fork.watch(self)
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._loop.run_forever, name="kato-background", daemon=True)
+                self._thread.start()
+
+    def release(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            loop, thread = self._loop, self._thread
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not threading.current_thread():
+            thread.join()
+            loop.close()
+
+    def run(self, work: Coroutine[Any, Any, R]) -> Future[R]:
+        """Run a coroutine on the loop, for somebody who has acquired it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def after_fork_in_child(self) -> None:
+        fork.abandon((self._loop, self._thread))
+        self._reset()
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+
+
+background = BackgroundLoop()

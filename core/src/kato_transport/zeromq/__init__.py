@@ -1,0 +1,22 @@
+"""What ZeroMQ transports share: the context, sockets with this library's options, and kept client sockets.
+
+Needs pyzmq, which core does not install by itself: a plugin that imports this depends on it.
+"""
+
+from __future__ import annotations
+
+from kato_transport.zeromq.channel import Channel
+from kato_transport.zeromq.context import current_context
+from kato_transport.zeromq.pool import ChannelPool
+from kato_transport.zeromq.sockets import bound_endpoint, client_socket, descriptor, readable, server_socket
+
+__all__ = [
+    "Channel",
+    "ChannelPool",
+    "bound_endpoint",
+    "client_socket",
+    "current_context",
+    "descriptor",
+    "readable",
+    "server_socket",
+]

@@ -1,0 +1,89 @@
+"""A client's socket for one call at a time: send, then wait, and know what became of the request.
+
+A lost connection is noticed without waiting for the call's time to pass: the socket's monitor is read, but only after a
+tick without an answer, so a prompt answer pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import zmq
+
+from kato_transport import fork
+from kato_transport.contracts import ClientOptions
+from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, LocalProtocolError
+from kato_transport.model import Request
+from kato_transport.zeromq.sockets import client_socket, readable
+
+TICK_MS = 50
+
+
+class Channel:
+    """One connected socket; not to be used by two threads at once."""
+
+    def __init__(self, kind: int, endpoint: str, options: ClientOptions, **socket_options: Any) -> None:
+        self._endpoint = endpoint
+        self._options = options
+        self._socket = client_socket(kind, endpoint, options.max_message_bytes, rcvtimeo=TICK_MS, **socket_options)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+
+    def send(self, request: Request, *frames: bytes) -> None:
+        """Hand the frames to the connection; `ConnectFailed` where there is none within the connect timeout."""
+        if len(frames[-1]) > self._options.max_message_bytes:
+            raise LocalProtocolError(f"{request.method}: {len(frames[-1])} bytes exceed max_message_bytes")
+        self.broke()  # forget what an earlier connection came to
+        try:
+            self._send(frames)
+        except zmq.Again:
+            self._wait_for_peer(request)
+            self._send(frames)
+
+    def receive(self, request: Request, deadline: float) -> list[bytes]:
+        """The next message's frames; `CallTimeout` at the deadline, `ConnectionLost` where the connection broke."""
+        while True:
+            try:
+                return self._frames()
+            except zmq.Again:
+                left_s = deadline - time.monotonic()
+            if self.broke():
+                raise ConnectionLost(
+                    f"{request.method}: the connection to {self._endpoint} broke after sending; it may have run"
+                )
+            if left_s * 1000 < TICK_MS and not self._socket.poll(max(0, int(left_s * 1000))):
+                raise CallTimeout(request.method, request.timeout_s, self._endpoint)
+
+    def broke(self) -> bool:
+        """Whether the connection broke since this was last asked."""
+        broke = False
+        while readable(self._monitor):
+            self._monitor.recv_multipart()
+            broke = True
+        return broke
+
+    def close(self) -> None:
+        self._socket.disable_monitor()
+        self._socket.close()
+
+    def abandon(self) -> None:
+        """In a forked child: keep the parent's sockets, unused."""
+        fork.abandon((self._socket, self._monitor))
+
+    def _send(self, frames: tuple[bytes, ...]) -> None:
+        for frame in frames[:-1]:
+            self._socket.send(frame, zmq.SNDMORE | zmq.DONTWAIT)
+        self._socket.send(frames[-1], zmq.DONTWAIT)
+
+    def _wait_for_peer(self, request: Request) -> None:
+        wait_s = min(self._options.connect_timeout_s, request.timeout_s)
+        if not self._socket.poll(int(wait_s * 1000), zmq.POLLOUT):
+            raise ConnectFailed(
+                f"{request.method}: nothing listens at {self._endpoint} (waited {wait_s:g} s); nothing was sent"
+            )
+
+    def _frames(self) -> list[bytes]:
+        frames = [self._socket.recv()]
+        while self._socket.getsockopt(zmq.RCVMORE):
+            frames.append(self._socket.recv())
+        return frames

@@ -1,0 +1,103 @@
+"""Sockets with the options that this library relies on, and ZeroMQ's errors mapped to its own.
+
+* `IMMEDIATE` on clients: nothing is queued for a peer that is not there, so an unsent request is known to be unsent.
+* `LINGER` 0 on clients: closing never waits; short on servers, so that last answers leave.
+* Never `HEARTBEAT_IVL`: with a slow reader libzmq 4.3.5 aborts the whole process (libzmq issues 3937 and 4767).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as unix
+from typing import Any
+
+import zmq
+
+from kato_transport.errors import BindFailed, InvalidSetting
+from kato_transport.zeromq.context import current_context
+
+RECONNECT_MS = 10
+RECONNECT_MAX_MS = 100
+"""libzmq's back-off between attempts to reconnect: a server that returns is found again within a tenth of a second."""
+
+SERVER_LINGER_MS = 500
+_MALFORMED = (errno.EINVAL, errno.EPROTONOSUPPORT, zmq.ENOCOMPATPROTO)
+
+
+def client_socket(kind: int, endpoint: str, max_message_bytes: int, **options: Any) -> zmq.Socket[bytes]:
+    """A socket that connects, and reconnects, to an endpoint; `options` are pyzmq attributes set before."""
+    sock = _socket(kind, endpoint, max_message_bytes)
+    sock.linger = 0
+    sock.immediate = True
+    sock.reconnect_ivl = RECONNECT_MS
+    sock.reconnect_ivl_max = RECONNECT_MAX_MS
+    for name, value in options.items():
+        setattr(sock, name, value)
+    try:
+        sock.connect(endpoint)
+    except zmq.ZMQError as exc:
+        sock.close()
+        raise InvalidSetting(f"endpoint {endpoint!r}: {exc}; expected tcp://HOST:PORT or ipc://PATH") from exc
+    return sock
+
+
+def server_socket(kind: int, endpoint: str, max_message_bytes: int, **options: Any) -> zmq.Socket[bytes]:
+    """A socket bound to an endpoint; `BindFailed` where it cannot be had, `InvalidSetting` where it is malformed."""
+    sock = _socket(kind, endpoint, max_message_bytes)
+    sock.linger = SERVER_LINGER_MS
+    for name, value in options.items():
+        setattr(sock, name, value)
+    try:
+        bind(sock, endpoint)
+    except BaseException:
+        sock.close(linger=0)
+        raise
+    return sock
+
+
+def bind(sock: zmq.Socket[bytes], endpoint: str) -> None:
+    """Bind, or say why not."""
+    if endpoint.startswith("ipc://") and _is_served(endpoint.removeprefix("ipc://")):
+        raise BindFailed(f"cannot serve at {endpoint}: another process serves there")
+    try:
+        sock.bind(endpoint)
+    except zmq.ZMQError as exc:
+        if exc.errno in _MALFORMED:
+            raise InvalidSetting(f"endpoint {endpoint!r}: {exc}; expected tcp://HOST:PORT or ipc://PATH") from exc
+        raise BindFailed(f"cannot serve at {endpoint}: {exc}; choose another, or port 0 for any free one") from exc
+
+
+def bound_endpoint(sock: zmq.Socket[bytes]) -> str:
+    """The endpoint a server's socket got: a port of 0 has become the real one."""
+    found: bytes = sock.getsockopt(zmq.LAST_ENDPOINT)  # type: ignore[assignment]
+    return found.rstrip(b"\0").decode()
+
+
+def readable(sock: zmq.Socket[bytes]) -> bool:
+    """Whether a message can be received at once."""
+    return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+
+
+def descriptor(sock: zmq.Socket[bytes]) -> int:
+    """The file descriptor that becomes readable when the socket's state changes: edge-triggered, see libzmq `ZMQ_FD`."""
+    return int(sock.getsockopt(zmq.FD))
+
+
+def _socket(kind: int, endpoint: str, max_message_bytes: int) -> zmq.Socket[bytes]:
+    sock = current_context().socket(kind)
+    sock.maxmsgsize = hard_limit(max_message_bytes)
+    sock.tcp_keepalive = 1
+    sock.tcp_keepalive_idle = 60
+    sock.ipv6 = "[" in endpoint
+    return sock
+
+
+def hard_limit(max_message_bytes: int) -> int:
+    """Where libzmq cuts a peer off before it takes in the frame; what lies between is answered `too_large`."""
+    return 2 * max_message_bytes + 1024 * 1024
+
+
+def _is_served(path: str) -> bool:
+    """libzmq takes over an ipc path even while another process serves there, so ask first."""
+    with unix.socket(unix.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0

@@ -1,0 +1,90 @@
+"""The REP server: one thread, one request at a time, as REP has it.
+
+A slow handler holds up everybody, `ping` too: that is what the `improved` transport is for.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Any
+
+import zmq
+
+from kato_transport import Request, ServerOptions, Service
+from kato_transport.runner import CLOSING, Runner
+from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
+from kato_transport.zeromq import bound_endpoint, server_socket
+
+TICK_MS = 100
+"""How soon the thread sees that it shall end."""
+
+log = logging.getLogger("kato_transport.basic")
+
+
+class BasicServer:
+    """Runs from its making until `close`."""
+
+    def __init__(self, endpoint: str, service: Service, options: ServerOptions) -> None:
+        self._codec = options.codec
+        self._limit = options.max_message_bytes
+        self._drain_s = options.drain_s
+        self._socket = server_socket(zmq.REP, endpoint, options.max_message_bytes, rcvtimeo=TICK_MS)
+        self.endpoint = bound_endpoint(self._socket)
+        self._runner = Runner(service, options, name="kato-basic")
+        self._stop = False
+        self.requests = self.malformed = 0
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="kato-basic-server", daemon=True)
+        self._thread.start()
+
+    def stats(self) -> dict[str, Any]:
+        """Requests taken, and malformed messages."""
+        return {"requests": self.requests, "malformed": self.malformed}
+
+    def close(self) -> None:
+        if os.getpid() != self._pid:  # a forked child has neither the thread nor the socket
+            return
+        self._stop = True
+        self._thread.join(self._drain_s + TICK_MS / 1000)
+        if self._thread.is_alive():
+            log.warning("closed with a handler still running after %g s", self._drain_s)
+
+    def _run(self) -> None:
+        while not self._stop:
+            try:
+                frames = self._receive()
+            except zmq.Again:
+                continue
+            self._send(self._answer(frames))
+        self._socket.close()
+
+    def _receive(self) -> list[bytes]:
+        frames = [self._socket.recv()]
+        while self._socket.getsockopt(zmq.RCVMORE):
+            frames.append(self._socket.recv())
+        return frames
+
+    def _answer(self, frames: list[bytes]) -> bytes:
+        try:
+            request = self._decode(frames)
+        except BadRequest as exc:
+            self.malformed += 1
+            return encode_response(self._codec, exc.answer, exc.request_id)
+        if isinstance(request, Heartbeat):
+            return encode_heartbeat_answer(self._codec)
+        self.requests += 1
+        answer = CLOSING if self._stop else self._runner.answer(request)
+        return encode_response(self._codec, answer, request.request_id, self._limit)
+
+    def _decode(self, frames: list[bytes]) -> Request | Heartbeat:
+        if len(frames) != 1:
+            raise BadRequest(f"message of {len(frames)} frames; expected one")
+        return decode_request(self._codec, frames[0], "basic", self._limit)
+
+    def _send(self, answer: bytes) -> None:
+        try:
+            self._socket.send(answer, zmq.DONTWAIT)
+        except zmq.ZMQError as exc:
+            log.debug("answer dropped: %s", exc)

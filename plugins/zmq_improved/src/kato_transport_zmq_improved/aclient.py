@@ -1,0 +1,74 @@
+"""The asynchronous connection: one DEALER shared by every task."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from kato_transport import ClientOptions, Request, Response
+from kato_transport.errors import CallTimeout, ClientClosed, LocalProtocolError
+from kato_transport.protocol.correlation import CorrelationIds
+from kato_transport.wire import decode_response, encode_request
+from kato_transport_zmq_improved.dealer import PLAIN, Dealer
+from kato_transport_zmq_improved.negotiation import PING, correlates
+
+
+class AsyncImprovedConnection:
+    """Made on a running event loop, and used on it; `on_silence` is called when the peer has gone silent.
+
+    Old servers are asked one request at a time, as their answers carry nothing to tell them apart.
+    """
+
+    def __init__(self, endpoint: str, options: ClientOptions, on_silence: Callable[[], None] = lambda: None) -> None:
+        self._endpoint = endpoint
+        self._options = options
+        self._ids = CorrelationIds()
+        self._correlates: bool | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._closed = False
+        self._dealer = Dealer(endpoint, options, self._forget_features, on_silence)
+
+    async def request(self, request: Request) -> Response:
+        if self._closed:
+            raise ClientClosed(f"the client of {self._endpoint} is closed")
+        message = encode_request(self._options.codec, request)
+        if len(message) > self._options.max_message_bytes:
+            raise LocalProtocolError(f"{request.method}: {len(message)} bytes exceed max_message_bytes")
+        if self._correlates is None:
+            await self._negotiate(request)
+        if self._correlates:
+            answer = await self._dealer.exchange(request, message, self._ids.next())
+        else:
+            answer = await self._plain(request, message)
+        return decode_response(self._options.codec, answer)
+
+    def stats(self) -> dict[str, Any]:
+        """Seconds since the server was last heard, and how often the connection came back."""
+        return {"silent_s": self._dealer.silent_s, "reconnections": max(self._dealer.reconnections, 0)}
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._dealer.close()
+
+    def _forget_features(self) -> None:
+        self._correlates = None
+
+    async def _negotiate(self, request: Request) -> None:
+        """Ask once, however many tasks would like to know."""
+        if self._one_at_a_time.locked():
+            async with self._one_at_a_time:
+                pass
+            if self._correlates is not None:
+                return
+        answer = await self._plain(request, self._options.codec.encode(PING))
+        self._correlates = correlates(self._options.codec, answer)
+
+    async def _plain(self, request: Request, message: bytes) -> bytes:
+        async with self._one_at_a_time:
+            try:
+                return await self._dealer.exchange(request, message, PLAIN)
+            except (CallTimeout, asyncio.CancelledError):
+                self._dealer.reopen("an earlier call was given up, and its late answer must meet nobody")
+                raise

@@ -1,0 +1,36 @@
+"""What a client for threads has beside its callers: a connection on the shared loop, for heartbeats and futures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from kato_transport import ClientOptions, Request, Response
+from kato_transport.background import background
+from kato_transport_zmq_improved.aclient import AsyncImprovedConnection
+
+
+class Companion:
+    """An `AsyncImprovedConnection` run by somebody who is not on its loop."""
+
+    def __init__(self, endpoint: str, options: ClientOptions, on_silence: Callable[[], None]) -> None:
+        async def make() -> AsyncImprovedConnection:
+            return AsyncImprovedConnection(endpoint, options, on_silence)
+
+        background.acquire()
+        try:
+            self._connection = background.run(make()).result()
+        except BaseException:
+            background.release()
+            raise
+
+    def submit(self, request: Request) -> Future[Response]:
+        return background.run(self._connection.request(request))
+
+    def stats(self) -> dict[str, Any]:
+        return self._connection.stats()
+
+    def close(self) -> None:
+        background.run(self._connection.close()).result()
+        background.release()

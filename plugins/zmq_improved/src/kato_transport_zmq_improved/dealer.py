@@ -1,0 +1,226 @@
+"""One DEALER on an event loop: many exchanges in flight, heartbeats, and notice of a peer that is gone.
+
+The socket's file descriptor is edge-triggered, so it is read until it is empty, and looked at again after every send
+(libzmq, `ZMQ_FD`). Everything here runs on the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+
+import zmq
+from attrs import define
+
+from kato_transport import ClientOptions, ConnectFailed, ConnectionLost, Request
+from kato_transport.errors import CallTimeout, ClientClosed, DecodeError
+from kato_transport.protocol.correlation import InFlight
+from kato_transport.protocol.liveness import Liveness
+from kato_transport.wire import encode_heartbeat
+from kato_transport.zeromq import client_socket, descriptor, readable
+
+TICK_S = 0.05
+"""How exactly a deadline is kept while something is in flight."""
+
+PLAIN = b""
+"""The correlation of an exchange with a server that knows none: at most one is in flight."""
+
+log = logging.getLogger("kato_transport.improved")
+
+
+@define(eq=False)
+class Exchange:
+    """One request on its way: its frames until they are sent, and the future of the answer's bytes."""
+
+    request: Request
+    frames: list[bytes]
+    answer: asyncio.Future[bytes]
+    deadline: float
+    send_by: float
+
+
+class Dealer:
+    """Connects at once and reconnects by itself; `close` ends what is in flight with `ClientClosed`."""
+
+    def __init__(
+        self, endpoint: str, options: ClientOptions, on_old_server: Callable[[], None], on_silence: Callable[[], None]
+    ) -> None:
+        self._endpoint = endpoint
+        self._options = options
+        self._on_old_server = on_old_server
+        self._on_silence = on_silence
+        self._loop = asyncio.get_running_loop()
+        self._in_flight: InFlight[Exchange] = InFlight()
+        self._unsent: deque[Exchange] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self.reconnections = -1
+        self._open()
+        self._set_timer()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the peer was last heard."""
+        return self._liveness.silent_for(time.monotonic())
+
+    def exchange(self, request: Request, message: bytes, correlation: bytes) -> asyncio.Future[bytes]:
+        """Send a message; the future ends in the answer's bytes or in an error, at the request's deadline at the latest."""
+        now = time.monotonic()
+        exchange = Exchange(
+            request,
+            [correlation, message] if correlation else [message],
+            self._loop.create_future(),
+            now + request.timeout_s,
+            now + min(request.timeout_s, self._options.connect_timeout_s),
+        )
+        self._unsent.append(exchange)
+        self._flush()
+        self._read()
+        self._set_timer(busy=True)
+        return exchange.answer
+
+    def close(self) -> None:
+        self._stop()
+        self._fail_all(ClientClosed(f"the client of {self._endpoint} was closed before the answer came"))
+
+    def reopen(self, why: str) -> None:
+        """A new socket: whatever the peer may still send on the old one is not for anybody."""
+        self._shut()
+        for exchange in self._in_flight.abandoned():
+            _fail(exchange, ConnectionLost(f"{exchange.request.method}: {why}; it may have run"))
+        self._open()
+
+    # --- the socket ---------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._liveness = Liveness(self._options.heartbeat_interval_s, self._options.liveness, time.monotonic())
+        self._socket = client_socket(zmq.DEALER, self._endpoint, self._options.max_message_bytes)
+        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._loop.add_reader(descriptor(self._socket), self._on_socket)
+        self._loop.add_reader(descriptor(self._monitor), self._on_monitor)
+
+    def _shut(self) -> None:
+        self._loop.remove_reader(descriptor(self._socket))
+        self._loop.remove_reader(descriptor(self._monitor))
+        self._socket.disable_monitor()
+        self._socket.close()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._shut()
+
+    def _on_socket(self) -> None:
+        self._flush()
+        self._read()
+
+    def _on_monitor(self) -> None:
+        """A broken connection ends what was sent over it; a new one lets what waits go out."""
+        while readable(self._monitor):
+            event = int.from_bytes(self._monitor.recv_multipart()[0][:2], "little")
+            if event == zmq.EVENT_DISCONNECTED:
+                for exchange in self._in_flight.abandoned():
+                    _fail(exchange, _lost(exchange, self._endpoint))
+            else:
+                self.reconnections += 1
+                self._liveness.heard(time.monotonic())
+        self._on_socket()
+
+    def _flush(self) -> None:
+        """Send what waits, as far as there is a peer for it."""
+        while self._unsent:
+            exchange = self._unsent[0]
+            if not exchange.answer.done():
+                try:
+                    self._socket.send_multipart(exchange.frames, zmq.DONTWAIT)
+                except zmq.Again:
+                    return
+                correlation = exchange.frames[0] if len(exchange.frames) > 1 else PLAIN
+                self._in_flight.add(correlation, exchange.deadline, exchange)
+            self._unsent.popleft()
+
+    def _read(self) -> None:
+        """Take every message that is there, and whatever came while they were handled."""
+        heard = False
+        while readable(self._socket):
+            frames = self._socket.recv_multipart(zmq.DONTWAIT)
+            heard = True
+            if len(frames) > 1:
+                _answer(self._in_flight.answered(frames[0]), frames[-1])
+            elif not self._is_heartbeat(frames[0]):
+                self._take_plain(frames[0])
+        if heard:
+            self._liveness.heard(time.monotonic())
+
+    def _is_heartbeat(self, message: bytes) -> bool:
+        try:
+            answer = self._options.codec.decode(message)
+        except DecodeError:
+            return False
+        return isinstance(answer, dict) and (answer.get("type") == "heartbeat" or answer.get("status") == "ok")
+
+    def _take_plain(self, message: bytes) -> None:
+        """An answer without correlation that nobody waits for: the server cannot read correlated requests."""
+        exchange = self._in_flight.answered(PLAIN)
+        if exchange is not None:
+            _answer(exchange, message)
+            return
+        for unread in self._in_flight.abandoned():
+            _fail(unread, ConnectionLost(f"{unread.request.method}: a server without correlation ids took over; ask again"))
+        self._on_old_server()
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def _set_timer(self, busy: bool = False) -> None:
+        """Tick finely while something is in flight; else only as often as heartbeats ask for."""
+        wait_s = TICK_S if busy else self._options.heartbeat_interval_s or None
+        if self._timer is not None:
+            if wait_s is None or self._timer.when() <= self._loop.time() + wait_s:
+                return
+            self._timer.cancel()
+        self._timer = None if wait_s is None else self._loop.call_later(wait_s, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for exchange in self._in_flight.expired(now):
+            _fail(exchange, CallTimeout(exchange.request.method, exchange.request.timeout_s, self._endpoint))
+        while self._unsent and self._unsent[0].send_by <= now:
+            exchange = self._unsent.popleft()
+            _fail(exchange, ConnectFailed(f"{exchange.request.method}: nothing listens at {self._endpoint}; nothing was sent"))
+        self._keep_alive(now)
+        self._set_timer(busy=bool(self._unsent or len(self._in_flight)))
+
+    def _keep_alive(self, now: float) -> None:
+        if self._liveness.lost(now):
+            log.warning("%s: silent for %.1f s; connecting anew", self._endpoint, self._liveness.silent_for(now))
+            self.reopen(f"{self._endpoint} is silent")
+            self._on_silence()
+        elif self._liveness.heartbeat_due(now):
+            try:
+                self._socket.send(encode_heartbeat(self._options.codec), zmq.DONTWAIT)
+            except zmq.Again:
+                return  # nobody there to ask; libzmq goes on connecting
+            self._read()
+
+    def _fail_all(self, error: Exception) -> None:
+        waiting = [*self._unsent, *self._in_flight.abandoned()]
+        self._unsent.clear()
+        for exchange in waiting:
+            _fail(exchange, error)
+
+
+def _lost(exchange: Exchange, endpoint: str) -> ConnectionLost:
+    return ConnectionLost(f"{exchange.request.method}: the connection to {endpoint} broke after sending; it may have run")
+
+
+def _answer(exchange: Exchange | None, message: bytes) -> None:
+    if exchange is not None and not exchange.answer.done():
+        exchange.answer.set_result(message)
+
+
+def _fail(exchange: Exchange, error: Exception) -> None:
+    if not exchange.answer.done():
+        exchange.answer.set_exception(error)
