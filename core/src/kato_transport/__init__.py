@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kato_transport.api import RunningServer, aconnect, connect, serve, subscribe
+from kato_transport.api import RunningServer, aconnect, connect, gateway, serve, subscribe
 from kato_transport.client import AsyncClient, Client
 from kato_transport.contracts import ClientOptions, Codec, EventHandler, ServerOptions, Service
 from kato_transport.errors import (
@@ -18,6 +18,7 @@ from kato_transport.errors import (
     InvalidSetting,
     LocalProtocolError,
     PluginBroken,
+    PluginDisabled,
     ProtocolError,
     RemoteError,
     RemoteProtocolError,
@@ -52,6 +53,7 @@ __all__ = [
     "InvalidSetting",
     "LocalProtocolError",
     "PluginBroken",
+    "PluginDisabled",
     "Processor",
     "ProcessorFactory",
     "ProcessorSettings",
@@ -71,6 +73,7 @@ __all__ = [
     "UnsupportedCapability",
     "aconnect",
     "connect",
+    "gateway",
     "hookimpl",
     "inline",
     "registry",

@@ -1,4 +1,4 @@
-"""The four verbs: `serve`, `connect`, `aconnect` and `subscribe`, each a transport chosen by name."""
+"""The verbs: `serve`, `gateway`, `connect`, `aconnect` and `subscribe`, each a transport chosen by name."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from typing import Any, Self
 from attrs import define
 
 from kato_transport.client import AsyncClient, Client, ThreadedConnection
-from kato_transport.contracts import AsyncTransport, EventHandler, Server, Subscription
-from kato_transport.errors import InvalidSetting
+from kato_transport.contracts import (
+    AsyncConnection,
+    AsyncTransport,
+    ClientOptions,
+    EventHandler,
+    GatewayTransport,
+    Server,
+    Subscription,
+    Transport,
+)
+from kato_transport.errors import InvalidSetting, UnsupportedCapability
 from kato_transport.events import KVEvent
 from kato_transport.plugins import registry
 from kato_transport.service import as_service
@@ -62,6 +71,28 @@ def serve(
     return RunningServer(found.serve(endpoint, as_service(served), server_options), found.name)
 
 
+def gateway(
+    endpoint: str, upstream_endpoint: str, *, transport: str = "rest", upstream_transport: str | None = None, **options: Any
+) -> RunningServer:
+    """Serve at `endpoint` what a server of another transport answers, over one shared asynchronous connection to it.
+
+    The upstream does not have to be there yet. `options` are fields of `ServerOptions`; `UnsupportedCapability` where the
+    transport has no gateway.
+    """
+    settings = Settings.from_env()
+    found = registry().transport(transport)
+    if not isinstance(found, GatewayTransport):
+        raise UnsupportedCapability(f"transport {found.name!r} cannot stand in front of another")
+    codec = registry().codec(settings.codec)
+    upstream = registry().transport(upstream_transport or settings.transport)
+
+    def connect_upstream() -> AsyncConnection:
+        return _async_connection(upstream, upstream_endpoint, settings.client_options(codec))
+
+    server = found.serve_gateway(endpoint, connect_upstream, settings.server_options(codec, **options))
+    return RunningServer(server, found.name)
+
+
 def connect(
     endpoint: str, *, transport: str | None = None, codec: str | None = None, timeout_s: float | None = None, **options: Any
 ) -> Client:
@@ -71,7 +102,8 @@ def connect(
     settings = Settings.from_env()
     found = registry().transport(transport or settings.transport)
     client_options = settings.client_options(registry().codec(codec or settings.codec), **options)
-    return Client(found.connect(endpoint, client_options), endpoint, _timeout(settings, timeout_s))
+    wait_s = _timeout(settings, timeout_s)
+    return Client(found.connect(endpoint, client_options), endpoint, wait_s)
 
 
 def aconnect(
@@ -81,11 +113,14 @@ def aconnect(
     settings = Settings.from_env()
     found = registry().transport(transport or settings.transport)
     client_options = settings.client_options(registry().codec(codec or settings.codec), **options)
-    if isinstance(found, AsyncTransport):
-        connection = found.aconnect(endpoint, client_options)
-    else:
-        connection = ThreadedConnection(found.connect(endpoint, client_options))
-    return AsyncClient(connection, endpoint, _timeout(settings, timeout_s))
+    wait_s = _timeout(settings, timeout_s)
+    return AsyncClient(_async_connection(found, endpoint, client_options), endpoint, wait_s)
+
+
+def _async_connection(transport: Transport, endpoint: str, options: ClientOptions) -> AsyncConnection:
+    if isinstance(transport, AsyncTransport):
+        return transport.aconnect(endpoint, options)
+    return ThreadedConnection(transport.connect(endpoint, options))
 
 
 def subscribe(

@@ -46,6 +46,15 @@ class BackgroundLoop:
         """Run a coroutine on the loop, for somebody who has acquired it."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a last coroutine and release; waits for it, unless called on the loop itself, as by a future's callback."""
+        if threading.current_thread() is self._thread:
+            task = self._loop.create_task(work)
+            task.add_done_callback(lambda _: self.release())
+            return
+        self.run(work).result()
+        self.release()
+
     def after_fork_in_child(self) -> None:
         fork.abandon((self._loop, self._thread))
         self._reset()

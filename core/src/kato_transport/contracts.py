@@ -140,6 +140,14 @@ class AsyncTransport(Transport, Protocol):
 
 
 @runtime_checkable
+class GatewayTransport(Transport, Protocol):
+    """A transport whose server can stand in front of another: it forwards over one asynchronous connection."""
+
+    def serve_gateway(self, endpoint: str, upstream: Callable[[], AsyncConnection], options: ServerOptions) -> Server:
+        """As `serve`, with `upstream` called once, on the server's own event loop, for the connection behind it."""
+
+
+@runtime_checkable
 class EventHandler(Protocol):
     """Takes the events of a stream, one after the other."""
 

@@ -50,7 +50,7 @@ class UnknownTransport(UnknownPlugin):
 
 
 class PluginBroken(ConfigurationError):
-    """An installed plugin cannot be used: it fails to import, breaks a hook's contract, or is disabled."""
+    """An installed plugin cannot be used: it fails to import, breaks a hook's contract, or clashes."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
@@ -59,6 +59,14 @@ class PluginBroken(ConfigurationError):
 
     def __str__(self) -> str:
         return f"plugin {self.name!r} cannot be used: {self.reason}"
+
+
+class PluginDisabled(PluginBroken):
+    """A plugin was asked for that the environment says not to load."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "it is disabled by KATO_TRANSPORT_DISABLED_PLUGINS")
+        self.args = (name,)
 
 
 class InvalidSetting(ConfigurationError):

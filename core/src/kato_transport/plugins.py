@@ -21,7 +21,7 @@ from attrs import frozen
 
 from kato_transport import hookspecs
 from kato_transport.contracts import Codec, EventHandler, EventTransport, Transport
-from kato_transport.errors import PluginBroken, UnknownPlugin, UnknownTransport
+from kato_transport.errors import PluginBroken, PluginDisabled, UnknownPlugin, UnknownTransport
 
 if TYPE_CHECKING:
     import click
@@ -146,6 +146,11 @@ class Registry:
         for name in self._extensions():
             self._call(name, "kato_register_commands", cli=cli)
 
+    def load_extension(self, name: str) -> None:
+        """Load one extension; `PluginBroken` where it cannot be."""
+        with self._lock:
+            self._load(name, EXTENSIONS_GROUP)
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _any_transport(self, name: str) -> Transport | EventTransport:
@@ -191,7 +196,7 @@ class Registry:
             if row.name in self._disabled:
                 continue
             try:
-                self._load(row.name, EXTENSIONS_GROUP)
+                self.load_extension(row.name)
                 yield row.name
             except PluginBroken as exc:
                 log.warning("%s", exc)
@@ -209,7 +214,7 @@ class Registry:
 
     def _load(self, name: str, group: str = SELECTED_GROUP) -> object:
         if name in self._disabled:
-            raise PluginBroken(name, "it is disabled by KATO_TRANSPORT_DISABLED_PLUGINS")
+            raise PluginDisabled(name)
         plugin: object = self._manager.get_plugin(name)
         if plugin is None:
             plugin = _load_entry_point(self._the_one(name, group))

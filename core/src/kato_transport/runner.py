@@ -40,7 +40,8 @@ class Runner:
         if self._closing:
             reply(CLOSING)
             return
-        if request.method == "ping" or self._lane(request) == INLINE:
+        lane = INLINE if request.method == "ping" else self._lane(request)
+        if lane == INLINE:
             reply(self.answer(request))
             return
         deadline = time.monotonic() + request.timeout_s
@@ -48,7 +49,7 @@ class Runner:
         def job() -> None:
             reply(self.answer(request) if time.monotonic() < deadline else _too_late(request))
 
-        if not self._workers.submit(self._lane(request), job):
+        if not self._workers.submit(lane, job):
             reply(CLOSING if self._closing else BUSY)
 
     def answer(self, request: Request) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from kato_transport.zeromq.channel import Channel
 from kato_transport.zeromq.context import current_context
 from kato_transport.zeromq.pool import ChannelPool
-from kato_transport.zeromq.sockets import bound_endpoint, client_socket, descriptor, readable, server_socket
+from kato_transport.zeromq.sockets import bound_endpoint, client_socket, descriptor, readable, server_socket, writable
 
 __all__ = [
     "Channel",
@@ -19,4 +19,5 @@ __all__ = [
     "descriptor",
     "readable",
     "server_socket",
+    "writable",
 ]

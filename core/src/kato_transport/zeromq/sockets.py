@@ -78,6 +78,11 @@ def readable(sock: zmq.Socket[bytes]) -> bool:
     return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
+def writable(sock: zmq.Socket[bytes]) -> bool:
+    """Whether a message can be sent at once."""
+    return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
+
+
 def descriptor(sock: zmq.Socket[bytes]) -> int:
     """The file descriptor that becomes readable when the socket's state changes: edge-triggered, see libzmq `ZMQ_FD`."""
     return int(sock.getsockopt(zmq.FD))

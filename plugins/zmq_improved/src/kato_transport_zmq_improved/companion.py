@@ -32,5 +32,4 @@ class Companion:
         return self._connection.stats()
 
     def close(self) -> None:
-        background.run(self._connection.close()).result()
-        background.release()
+        background.finish(self._connection.close())

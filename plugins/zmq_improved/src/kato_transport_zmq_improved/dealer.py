@@ -20,7 +20,7 @@ from kato_transport.errors import CallTimeout, ClientClosed, DecodeError
 from kato_transport.protocol.correlation import InFlight
 from kato_transport.protocol.liveness import Liveness
 from kato_transport.wire import encode_heartbeat
-from kato_transport.zeromq import client_socket, descriptor, readable
+from kato_transport.zeromq import client_socket, descriptor, readable, writable
 
 TICK_S = 0.05
 """How exactly a deadline is kept while something is in flight."""
@@ -76,8 +76,7 @@ class Dealer:
             now + min(request.timeout_s, self._options.connect_timeout_s),
         )
         self._unsent.append(exchange)
-        self._flush()
-        self._read()
+        self._pump()
         self._set_timer(busy=True)
         return exchange.answer
 
@@ -98,7 +97,7 @@ class Dealer:
         self._liveness = Liveness(self._options.heartbeat_interval_s, self._options.liveness, time.monotonic())
         self._socket = client_socket(zmq.DEALER, self._endpoint, self._options.max_message_bytes)
         self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        self._loop.add_reader(descriptor(self._socket), self._on_socket)
+        self._loop.add_reader(descriptor(self._socket), self._pump)
         self._loop.add_reader(descriptor(self._monitor), self._on_monitor)
 
     def _shut(self) -> None:
@@ -112,9 +111,19 @@ class Dealer:
             self._timer.cancel()
         self._shut()
 
-    def _on_socket(self) -> None:
-        self._flush()
-        self._read()
+    def _pump(self) -> None:
+        """Receive and send for as long as either is possible: the descriptor tells of a change once only.
+
+        What is possible is asked of `EVENTS` alone, which takes in news from libzmq's own threads; a send by itself may
+        not, and then fails although there is a peer.
+        """
+        while True:
+            if readable(self._socket):
+                self._take(self._socket.recv_multipart(zmq.DONTWAIT))
+            elif self._unsent and writable(self._socket):
+                self._send_next()
+            else:
+                return
 
     def _on_monitor(self) -> None:
         """A broken connection ends what was sent over it; a new one lets what waits go out."""
@@ -126,33 +135,26 @@ class Dealer:
             else:
                 self.reconnections += 1
                 self._liveness.heard(time.monotonic())
-        self._on_socket()
+        self._pump()
 
-    def _flush(self) -> None:
-        """Send what waits, as far as there is a peer for it."""
-        while self._unsent:
-            exchange = self._unsent[0]
-            if not exchange.answer.done():
-                try:
-                    self._socket.send_multipart(exchange.frames, zmq.DONTWAIT)
-                except zmq.Again:
-                    return
-                correlation = exchange.frames[0] if len(exchange.frames) > 1 else PLAIN
-                self._in_flight.add(correlation, exchange.deadline, exchange)
-            self._unsent.popleft()
+    def _send_next(self) -> None:
+        exchange = self._unsent.popleft()
+        if exchange.answer.done():  # given up by its caller
+            return
+        try:
+            self._socket.send_multipart(exchange.frames, zmq.DONTWAIT)
+        except zmq.Again:  # the connection went between asking and sending
+            self._unsent.appendleft(exchange)
+            return
+        correlation = exchange.frames[0] if len(exchange.frames) > 1 else PLAIN
+        self._in_flight.add(correlation, exchange.deadline, exchange)
 
-    def _read(self) -> None:
-        """Take every message that is there, and whatever came while they were handled."""
-        heard = False
-        while readable(self._socket):
-            frames = self._socket.recv_multipart(zmq.DONTWAIT)
-            heard = True
-            if len(frames) > 1:
-                _answer(self._in_flight.answered(frames[0]), frames[-1])
-            elif not self._is_heartbeat(frames[0]):
-                self._take_plain(frames[0])
-        if heard:
-            self._liveness.heard(time.monotonic())
+    def _take(self, frames: list[bytes]) -> None:
+        self._liveness.heard(time.monotonic())
+        if len(frames) > 1:
+            _answer(self._in_flight.answered(frames[0]), frames[-1])
+        elif not self._is_heartbeat(frames[0]):
+            self._take_plain(frames[0])
 
     def _is_heartbeat(self, message: bytes) -> bool:
         try:
@@ -203,7 +205,7 @@ class Dealer:
                 self._socket.send(encode_heartbeat(self._options.codec), zmq.DONTWAIT)
             except zmq.Again:
                 return  # nobody there to ask; libzmq goes on connecting
-            self._read()
+            self._pump()
 
     def _fail_all(self, error: Exception) -> None:
         waiting = [*self._unsent, *self._in_flight.abandoned()]

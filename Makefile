@@ -1,0 +1,35 @@
+PYTHON ?= python3
+BIN := .venv/bin
+PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+
+.PHONY: demo test lint format bench conformance clean
+
+demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
+	$(BIN)/kato-transport demo
+
+test: .venv/.synced          ## the ordinary test run
+	$(BIN)/python -m pytest
+
+conformance: .venv/.synced   ## the conformance kit for one transport: make conformance TRANSPORT=improved
+	KATO_ZMQ_IMPLEMENTATION=$(or $(TRANSPORT),improved) $(BIN)/python -m pytest --pyargs kato_transport.testing.suite
+
+lint: .venv/.synced          ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/.synced
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/.synced         ## every transport against raw pyzmq, side by side in one run
+	$(BIN)/python bench/rpc.py
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock
+
+.venv/.synced: $(PROJECTS)
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv sync --quiet --inexact
+	@touch $@

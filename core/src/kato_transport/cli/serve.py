@@ -1,0 +1,121 @@
+"""`kato-transport serve`: processors behind a transport, and the REST gateway in front of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+import kato_transport as kt
+from kato_transport.cli.output import as_json
+from kato_transport.endpoints import default_endpoint
+from kato_transport.processors import ProcessorSettings, make_processor
+from kato_transport.settings import Settings
+
+DEFAULT_PROCESSOR = "processor_memory"
+
+log = logging.getLogger("kato_transport.serve")
+
+
+@click.command()
+@click.option("--transport", help="By default KATO_ZMQ_IMPLEMENTATION.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
+@click.option("--zmq-port", type=click.IntRange(0, 65535), help="By default ZMQ_PORT; 0: any free one.")
+@click.option("--endpoint", help="In place of host and port, for transports that have none.")
+@click.option("--rest-port", type=click.IntRange(0, 65535), help="By default REST_PORT; 0: any free one.")
+@click.option("--no-rest", is_flag=True, help="Serve without the REST gateway.")
+@click.option(
+    "--processor",
+    "processors",
+    multiple=True,
+    metavar="[ID=]NAME | [ID=]MODULE:FACTORY",
+    help=f"What answers; may be given several times. By default {DEFAULT_PROCESSOR}.",
+)
+@click.option("--data", type=click.Path(path_type=Path), help="File in which the processors keep what they learn.")
+def command(
+    transport: str | None,
+    host: str,
+    zmq_port: int | None,
+    endpoint: str | None,
+    rest_port: int | None,
+    no_rest: bool,
+    processors: tuple[str, ...],
+    data: Path | None,
+) -> None:
+    """Run processors behind a transport and the REST gateway until SIGINT or SIGTERM, then drain and exit.
+
+    When it can serve, it prints one line of JSON: ready, transport, zmq, rest (the endpoints as bound) and pid. Logs go
+    to stderr. A second signal ends it at once.
+    """
+    if no_rest and rest_port is not None:
+        raise click.UsageError("--rest-port and --no-rest exclude each other")
+    settings = Settings.from_env()
+    _log_to_stderr(settings.log_level)
+    stop = _stop_on_signals()
+    chosen = kt.registry().transport(transport or settings.transport)
+    rest_port_or_default = settings.rest_port if rest_port is None else rest_port
+    if endpoint is None:
+        endpoint = default_endpoint(chosen, host, settings.zmq_port if zmq_port is None else zmq_port, rest_port_or_default)
+    is_gateway_itself = chosen.schemes[0] == "http"
+    with ExitStack() as running:
+        served = [_processor(running, spec, settings, data) for spec in processors or (DEFAULT_PROCESSOR,)]
+        server = running.enter_context(kt.serve(served, endpoint, transport=chosen.name))
+        rest = server.endpoint if is_gateway_itself else None
+        if not no_rest and not is_gateway_itself and _has_gateway(asked_for=rest_port is not None):
+            rest_endpoint = f"http://{f'[{host}]' if ':' in host else host}:{rest_port_or_default}"
+            gateway = kt.gateway(rest_endpoint, server.endpoint, upstream_transport=chosen.name)
+            rest = running.enter_context(gateway).endpoint
+        zmq = None if is_gateway_itself else server.endpoint
+        click.echo(as_json({"ready": True, "transport": chosen.name, "zmq": zmq, "rest": rest, "pid": os.getpid()}))
+        sys.stdout.flush()
+        stop.wait()
+        log.info("draining")
+
+
+def _processor(running: ExitStack, spec: str, settings: Settings, data: Path | None) -> Any:
+    processor = make_processor(spec, ProcessorSettings(genome=settings.manifest, data=data))
+    close = getattr(processor, "close", None)
+    if close is not None:
+        running.callback(close)
+    return processor
+
+
+def _has_gateway(asked_for: bool) -> bool:
+    """Whether the REST plugin is there; serving goes on without it, unless its port was asked for."""
+    try:
+        kt.registry().transport("rest")
+    except kt.UnknownTransport:
+        if asked_for:
+            raise
+        log.warning("no REST gateway: pip install kato-transport-rest, or say --no-rest")
+        return False
+    return True
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that SIGINT and SIGTERM set; a second one ends the process, and a forked child is left alone."""
+    stop = threading.Event()
+    pid = os.getpid()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != pid:
+            return
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+    return stop
+
+
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
