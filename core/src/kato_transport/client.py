@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self, cast
@@ -104,6 +104,11 @@ class Client(Calls):
         else:
             answers = [_attempt(self._connection, request) for request in requests]
         return [_item(answer, request) for answer, request in zip(answers, requests, strict=True)]
+
+    def stats(self) -> Mapping[str, Any]:
+        """The transport's own counters; empty where it keeps none."""
+        stats: Callable[[], Mapping[str, Any]] = getattr(self._connection, "stats", dict)
+        return stats()
 
     def close(self) -> None:
         """Let go of every socket and thread; does nothing when called again."""

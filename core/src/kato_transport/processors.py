@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
@@ -20,7 +21,8 @@ from kato_transport.plugins import registry
 
 
 class Processor(Protocol):
-    """KATO's processor; one request at a time is let in, so it needs no lock for that.
+    """KATO's processor; one request at a time is let in, so it needs no lock for that. One with a `close` has it called
+    when `kato-transport serve` ends.
 
     A method refuses its input by raising `ServiceError`, which reaches the caller as it is; anything else it raises is
     logged, and reaches the caller as an internal error.
@@ -146,7 +148,8 @@ def checked_observation(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Finite, as JSON knows no other."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and math.isfinite(value))
 
 
 _OBSERVATION: dict[str, tuple[Callable[[Any], bool], str]] = {

@@ -53,7 +53,7 @@ class Settings:
     transport: str = var(
         "KATO_ZMQ_IMPLEMENTATION",
         "improved",
-        str,
+        lambda v: str(v).strip().lower(),
         "Transport to use: improved, basic (alias legacy), or any installed one.",
     )
     zmq_port: int = var("ZMQ_PORT", 5555, int, "Port of the request transport; 0: any free one.", _port)

@@ -23,7 +23,6 @@ class Engine:
         if missing:
             raise InvalidSetting(f"{processor!r} is no processor: it lacks {', '.join(missing)}")
         self.processor = processor
-        self.id = str(getattr(processor, "id", "kato"))
         self.observe: Callable[[dict[str, Any]], Any] = processor.observe
         self.learn: Callable[[], str] = processor.learn
         self.get_predictions: Callable[[Mapping[str, Any]], Any] = processor.get_predictions
@@ -33,6 +32,10 @@ class Engine:
         self.get_percept_data = self._reader("get_percept_data", "percept_data")
         self.get_cognition_data = self._reader("get_cognition_data", "cognition_data")
         self.get_genome = self._reader("get_genome", "genome_manifest")
+
+    @property
+    def id(self) -> str:
+        return str(getattr(self.processor, "id", "kato"))
 
     @property
     def name(self) -> str:

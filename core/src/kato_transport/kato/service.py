@@ -26,6 +26,7 @@ class ProcessorService:
         if not engines or len(self._engines) < len(engines):
             raise InvalidSetting(f"processors need ids of their own, not {[engine.id for engine in engines]}")
         self._first = engines[0]
+        self._first_id = self._first.id  # as it is addressed; a gene may change what it calls itself
 
     @property
     def processors(self) -> list[str]:
@@ -35,7 +36,7 @@ class ProcessorService:
     def lane(self, request: Request) -> str:
         if request.method == "get_name":
             return INLINE
-        return request.processor_id if request.processor_id in self._engines else self._first.id
+        return request.processor_id if request.processor_id in self._engines else self._first_id
 
     def __call__(self, request: Request) -> Response:
         method = METHODS.get(request.method)

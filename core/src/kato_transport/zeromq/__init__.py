@@ -8,13 +8,24 @@ from __future__ import annotations
 from kato_transport.zeromq.channel import Channel
 from kato_transport.zeromq.context import current_context
 from kato_transport.zeromq.pool import ChannelPool
-from kato_transport.zeromq.sockets import bound_endpoint, client_socket, descriptor, readable, server_socket, writable
+from kato_transport.zeromq.sockets import (
+    bound_endpoint,
+    client_socket,
+    close_monitored,
+    close_server,
+    descriptor,
+    readable,
+    server_socket,
+    writable,
+)
 
 __all__ = [
     "Channel",
     "ChannelPool",
     "bound_endpoint",
     "client_socket",
+    "close_monitored",
+    "close_server",
     "current_context",
     "descriptor",
     "readable",

@@ -15,7 +15,7 @@ from kato_transport import fork
 from kato_transport.contracts import ClientOptions
 from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, LocalProtocolError
 from kato_transport.model import Request
-from kato_transport.zeromq.sockets import client_socket, readable
+from kato_transport.zeromq.sockets import client_socket, close_monitored, readable
 
 TICK_MS = 50
 
@@ -26,8 +26,9 @@ class Channel:
     def __init__(self, kind: int, endpoint: str, options: ClientOptions, **socket_options: Any) -> None:
         self._endpoint = endpoint
         self._options = options
-        self._socket = client_socket(kind, endpoint, options.max_message_bytes, rcvtimeo=TICK_MS, **socket_options)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._socket, self._monitor = client_socket(
+            kind, endpoint, options.max_message_bytes, zmq.EVENT_DISCONNECTED, rcvtimeo=TICK_MS, **socket_options
+        )
 
     def send(self, request: Request, *frames: bytes) -> None:
         """Hand the frames to the connection; `ConnectFailed` where there is none within the connect timeout."""
@@ -63,8 +64,7 @@ class Channel:
         return broke
 
     def close(self) -> None:
-        self._socket.disable_monitor()
-        self._socket.close()
+        close_monitored(self._socket, self._monitor)
 
     def abandon(self) -> None:
         """In a forked child: keep the parent's sockets, unused."""

@@ -21,11 +21,16 @@ RECONNECT_MAX_MS = 100
 """libzmq's back-off between attempts to reconnect: a server that returns is found again within a tenth of a second."""
 
 SERVER_LINGER_MS = 500
+UNBIND_MS = 1_000
+Sock = zmq.Socket[bytes]
 _MALFORMED = (errno.EINVAL, errno.EPROTONOSUPPORT, zmq.ENOCOMPATPROTO)
 
 
-def client_socket(kind: int, endpoint: str, max_message_bytes: int, **options: Any) -> zmq.Socket[bytes]:
-    """A socket that connects, and reconnects, to an endpoint; `options` are pyzmq attributes set before."""
+def client_socket(kind: int, endpoint: str, max_message_bytes: int, events: int, **options: Any) -> tuple[Sock, Sock]:
+    """A socket that connects, and reconnects, to an endpoint, and the monitor that tells of its `events`.
+
+    `options` are pyzmq attributes, set before connecting.
+    """
     sock = _socket(kind, endpoint, max_message_bytes)
     sock.linger = 0
     sock.immediate = True
@@ -33,15 +38,16 @@ def client_socket(kind: int, endpoint: str, max_message_bytes: int, **options: A
     sock.reconnect_ivl_max = RECONNECT_MAX_MS
     for name, value in options.items():
         setattr(sock, name, value)
+    monitor = sock.get_monitor_socket(events)  # before connecting, so that nothing is missed
     try:
         sock.connect(endpoint)
     except zmq.ZMQError as exc:
-        sock.close()
+        close_monitored(sock, monitor)
         raise InvalidSetting(f"endpoint {endpoint!r}: {exc}; expected tcp://HOST:PORT or ipc://PATH") from exc
-    return sock
+    return sock, monitor
 
 
-def server_socket(kind: int, endpoint: str, max_message_bytes: int, **options: Any) -> zmq.Socket[bytes]:
+def server_socket(kind: int, endpoint: str, max_message_bytes: int, **options: Any) -> Sock:
     """A socket bound to an endpoint; `BindFailed` where it cannot be had, `InvalidSetting` where it is malformed."""
     sock = _socket(kind, endpoint, max_message_bytes)
     sock.linger = SERVER_LINGER_MS
@@ -55,7 +61,22 @@ def server_socket(kind: int, endpoint: str, max_message_bytes: int, **options: A
     return sock
 
 
-def bind(sock: zmq.Socket[bytes], endpoint: str) -> None:
+def close_monitored(sock: Sock, monitor: Sock) -> None:
+    """Close a socket and its monitor."""
+    sock.disable_monitor()
+    monitor.close()
+    sock.close()
+
+
+def close_server(sock: Sock, endpoint: str) -> None:
+    """Close a server's socket, and wait until its port is free: libzmq lets go of it on a thread of its own."""
+    monitor = sock.get_monitor_socket(zmq.EVENT_CLOSED)
+    sock.unbind(endpoint)
+    monitor.poll(UNBIND_MS)
+    close_monitored(sock, monitor)
+
+
+def bind(sock: Sock, endpoint: str) -> None:
     """Bind, or say why not."""
     if endpoint.startswith("ipc://") and _is_served(endpoint.removeprefix("ipc://")):
         raise BindFailed(f"cannot serve at {endpoint}: another process serves there")
@@ -67,28 +88,28 @@ def bind(sock: zmq.Socket[bytes], endpoint: str) -> None:
         raise BindFailed(f"cannot serve at {endpoint}: {exc}; choose another, or port 0 for any free one") from exc
 
 
-def bound_endpoint(sock: zmq.Socket[bytes]) -> str:
+def bound_endpoint(sock: Sock) -> str:
     """The endpoint a server's socket got: a port of 0 has become the real one."""
     found: bytes = sock.getsockopt(zmq.LAST_ENDPOINT)  # type: ignore[assignment]
     return found.rstrip(b"\0").decode()
 
 
-def readable(sock: zmq.Socket[bytes]) -> bool:
+def readable(sock: Sock) -> bool:
     """Whether a message can be received at once."""
     return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
-def writable(sock: zmq.Socket[bytes]) -> bool:
+def writable(sock: Sock) -> bool:
     """Whether a message can be sent at once."""
     return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
 
 
-def descriptor(sock: zmq.Socket[bytes]) -> int:
+def descriptor(sock: Sock) -> int:
     """The file descriptor that becomes readable when the socket's state changes: edge-triggered, see libzmq `ZMQ_FD`."""
     return int(sock.getsockopt(zmq.FD))
 
 
-def _socket(kind: int, endpoint: str, max_message_bytes: int) -> zmq.Socket[bytes]:
+def _socket(kind: int, endpoint: str, max_message_bytes: int) -> Sock:
     sock = current_context().socket(kind)
     sock.maxmsgsize = hard_limit(max_message_bytes)
     sock.tcp_keepalive = 1

@@ -15,7 +15,7 @@ import zmq
 from kato_transport import Request, ServerOptions, Service
 from kato_transport.runner import CLOSING, Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
-from kato_transport.zeromq import bound_endpoint, server_socket
+from kato_transport.zeromq import bound_endpoint, close_server, server_socket
 
 TICK_MS = 100
 """How soon the thread sees that it shall end."""
@@ -58,7 +58,7 @@ class BasicServer:
             except zmq.Again:
                 continue
             self._send(self._answer(frames))
-        self._socket.close()
+        close_server(self._socket, self.endpoint)
 
     def _receive(self) -> list[bytes]:
         frames = [self._socket.recv()]

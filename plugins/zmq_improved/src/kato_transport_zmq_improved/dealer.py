@@ -20,7 +20,7 @@ from kato_transport.errors import CallTimeout, ClientClosed, DecodeError
 from kato_transport.protocol.correlation import InFlight
 from kato_transport.protocol.liveness import Liveness
 from kato_transport.wire import encode_heartbeat
-from kato_transport.zeromq import client_socket, descriptor, readable, writable
+from kato_transport.zeromq import client_socket, close_monitored, descriptor, readable, writable
 
 TICK_S = 0.05
 """How exactly a deadline is kept while something is in flight."""
@@ -95,16 +95,20 @@ class Dealer:
 
     def _open(self) -> None:
         self._liveness = Liveness(self._options.heartbeat_interval_s, self._options.liveness, time.monotonic())
-        self._socket = client_socket(zmq.DEALER, self._endpoint, self._options.max_message_bytes)
-        self._monitor = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._socket, self._monitor = client_socket(
+            zmq.DEALER,
+            self._endpoint,
+            self._options.max_message_bytes,
+            zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_SUCCEEDED,
+        )
         self._loop.add_reader(descriptor(self._socket), self._pump)
         self._loop.add_reader(descriptor(self._monitor), self._on_monitor)
+        self._loop.call_soon(self._on_monitor)  # a descriptor's first change may have come before anybody looked
 
     def _shut(self) -> None:
         self._loop.remove_reader(descriptor(self._socket))
         self._loop.remove_reader(descriptor(self._monitor))
-        self._socket.disable_monitor()
-        self._socket.close()
+        close_monitored(self._socket, self._monitor)
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -127,6 +131,8 @@ class Dealer:
 
     def _on_monitor(self) -> None:
         """A broken connection ends what was sent over it; a new one lets what waits go out."""
+        if self._socket.closed:
+            return
         while readable(self._monitor):
             event = int.from_bytes(self._monitor.recv_multipart()[0][:2], "little")
             if event == zmq.EVENT_DISCONNECTED:

@@ -23,7 +23,7 @@ from kato_transport.model import Framing
 from kato_transport.protocol.liveness import Peers
 from kato_transport.runner import Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
-from kato_transport.zeromq import bound_endpoint, server_socket
+from kato_transport.zeromq import bound_endpoint, close_server, server_socket
 
 TICK_MS = 100
 """How soon the thread sees that it shall end."""
@@ -110,7 +110,7 @@ class ImprovedServer:
                 next_sweep = time.monotonic() + 1.0
                 self._peers.forget_silent(time.monotonic())
         self._send_answers()
-        self._socket.close()
+        close_server(self._socket, self.endpoint)
 
     def _take_waiting(self) -> None:
         for _ in range(DRAIN):
