@@ -79,14 +79,17 @@ class MemoryServer:
         self._pending.add(answered)
         answered.add_done_callback(self._pending.discard)
         try:
-            request = decode_request(self._codec, message)
+            request = decode_request(self._codec, message, limit=self._limit)
             if isinstance(request, Heartbeat):
                 raise BadRequest("heartbeats have no meaning within a process")
         except BadRequest as exc:
-            answered.set_result(encode_response(self._codec, exc.answer, exc.request_id))
-        else:
-            request_id = request.request_id
-            self._runner.start(request, lambda answer: _settle(answered, encode_response(self._codec, answer, request_id)))
+            _settle(answered, encode_response(self._codec, exc.answer, exc.request_id))
+            return answered
+
+        def reply(answer: Response) -> None:
+            _settle(answered, encode_response(self._codec, answer, request.request_id, self._limit))
+
+        self._runner.start(request, reply)
         return answered
 
     def close(self) -> None:
@@ -110,22 +113,14 @@ class MemoryConnection:
 
     def request(self, request: Request) -> Response:
         try:
-            return self._decoded(self._send(request).result(request.timeout_s))
+            return self._start(request).result(request.timeout_s)
         except FutureTimeout:
             raise CallTimeout(request.method, request.timeout_s, self._endpoint) from None
 
     def submit(self, request: Request) -> Future[Response]:
-        answered: Future[Response] = Future()
-        self._pending.add(answered)
-        answered.add_done_callback(self._pending.discard)
+        answered = self._start(request)
         late = CallTimeout(request.method, request.timeout_s, self._endpoint)
-        try:
-            sent = self._send(request)
-        except TransportError as exc:
-            answered.set_exception(exc)
-            return answered
         self._deadlines.add(time.monotonic() + request.timeout_s, lambda: _settle(answered, late))
-        sent.add_done_callback(lambda done: _settle_by(answered, lambda: self._decoded(done.result())))
         return answered
 
     def request_many(self, requests: Sequence[Request]) -> list[Response | Exception]:
@@ -136,6 +131,18 @@ class MemoryConnection:
         self._deadlines.close()
         for answered in list(self._pending):
             _settle(answered, ClientClosed(f"the client of {self._endpoint} was closed before the answer came"))
+
+    def _start(self, request: Request) -> Future[Response]:
+        answered: Future[Response] = Future()
+        self._pending.add(answered)
+        answered.add_done_callback(self._pending.discard)
+        try:
+            sent = self._send(request)
+        except TransportError as exc:
+            _settle(answered, exc)
+        else:
+            sent.add_done_callback(lambda done: _settle_by(answered, lambda: self._decoded(done.result())))
+        return answered
 
     def _send(self, request: Request) -> Future[bytes]:
         if self._closed:

@@ -31,6 +31,7 @@ class Workers:
         self._waiting = 0
         self._running = 0
         self._closed = False
+        self._stopped = False
 
     def submit(self, lane: str, job: Job) -> bool:
         """Queue a job; False, and nothing queued, where the queue is full or closed."""
@@ -56,6 +57,7 @@ class Workers:
         with self._state:
             first, self._closed = not self._closed, True
             self._state.wait_for(lambda: self._waiting + self._running == 0, drain_s)
+            self._stopped = True
             self._lanes.clear()
             ended = self._running == 0
         if first:
@@ -78,7 +80,7 @@ class Workers:
         while (item := self._ready.get()) is not None:
             lane, job = item
             with self._state:
-                if self._closed and self._waiting == 0:
+                if self._stopped:
                     return
                 self._waiting -= 1
                 self._running += 1

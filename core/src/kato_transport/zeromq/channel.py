@@ -7,13 +7,14 @@ tick without an answer, so a prompt answer pays nothing for it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import zmq
 
 from kato_transport import fork
 from kato_transport.contracts import ClientOptions
-from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, LocalProtocolError
+from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, LocalProtocolError, TransportError
 from kato_transport.model import Request
 from kato_transport.zeromq.sockets import client_socket, close_monitored, readable
 
@@ -21,11 +22,12 @@ TICK_MS = 50
 
 
 class Channel:
-    """One connected socket; not to be used by two threads at once."""
+    """One connected socket; not to be used by two threads at once, but for `give_up`."""
 
     def __init__(self, kind: int, endpoint: str, options: ClientOptions, **socket_options: Any) -> None:
         self._endpoint = endpoint
         self._options = options
+        self._given_up: Callable[[Request], TransportError] | None = None
         self._socket, self._monitor = client_socket(
             kind, endpoint, options.max_message_bytes, zmq.EVENT_DISCONNECTED, rcvtimeo=TICK_MS, **socket_options
         )
@@ -48,12 +50,22 @@ class Channel:
                 return self._frames()
             except zmq.Again:
                 left_s = deadline - time.monotonic()
+            self._check_given_up(request)
             if self.broke():
                 raise ConnectionLost(
                     f"{request.method}: the connection to {self._endpoint} broke after sending; it may have run"
                 )
             if left_s * 1000 < TICK_MS and not self._socket.poll(max(0, int(left_s * 1000))):
                 raise CallTimeout(request.method, request.timeout_s, self._endpoint)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the next call may have it."""
+        return self._given_up is None
+
+    def give_up(self, error: Callable[[Request], TransportError]) -> None:
+        """Have whoever waits on this channel end with an error, within a tick; called from any thread."""
+        self._given_up = error
 
     def broke(self) -> bool:
         """Whether the connection broke since this was last asked."""
@@ -77,10 +89,17 @@ class Channel:
 
     def _wait_for_peer(self, request: Request) -> None:
         wait_s = min(self._options.connect_timeout_s, request.timeout_s)
-        if not self._socket.poll(int(wait_s * 1000), zmq.POLLOUT):
-            raise ConnectFailed(
-                f"{request.method}: nothing listens at {self._endpoint} (waited {wait_s:g} s); nothing was sent"
-            )
+        until = time.monotonic() + wait_s
+        while not self._socket.poll(TICK_MS, zmq.POLLOUT):
+            self._check_given_up(request)
+            if time.monotonic() >= until:
+                raise ConnectFailed(
+                    f"{request.method}: nothing listens at {self._endpoint} (waited {wait_s:g} s); nothing was sent"
+                )
+
+    def _check_given_up(self, request: Request) -> None:
+        if self._given_up is not None:
+            raise self._given_up(request)
 
     def _frames(self) -> list[bytes]:
         frames = [self._socket.recv()]

@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kato_transport import fork
-from kato_transport.errors import ClientClosed, ConnectFailed
+from kato_transport.errors import ClientClosed, ConnectFailed, TransportError
 from kato_transport.model import Request
 from kato_transport.zeromq.channel import Channel
+
+CLOSE_S = 1.0
+"""How long `close` waits for calls under way to notice; they do within a tick, unless the machine is stalled."""
 
 
 class ChannelPool:
@@ -27,13 +30,13 @@ class ChannelPool:
         self._closed = False
         self._changed = threading.Condition()
         self._idle = [open_channel()]  # a malformed endpoint is told now, not at the first call
-        self._open = 1
+        self._open = set(self._idle)
         fork.watch(self)
 
     @property
     def size(self) -> int:
         """Channels open, in use or kept."""
-        return self._open
+        return len(self._open)
 
     @contextmanager
     def channel(self, request: Request, deadline: float) -> Iterator[Channel]:
@@ -46,49 +49,48 @@ class ChannelPool:
             raise
         self._give_back(channel)
 
-    def drop_idle(self) -> None:
-        """Close what is kept, as the peer behind it is gone; calls under way end by themselves."""
+    def drop(self, error: Callable[[Request], TransportError]) -> None:
+        """Close what is kept, and end the calls under way with an error: the peer behind them is gone."""
         with self._changed:
             idle, self._idle = self._idle, []
-            self._open -= len(idle)
+            self._open.difference_update(idle)
+            for channel in self._open:
+                channel.give_up(error)
         for channel in idle:
             channel.close()
 
     def close(self) -> None:
-        """Close what is kept now and what is in use as it comes back; idempotent."""
+        """Close every channel; calls under way end with `ClientClosed`, and are waited for. Idempotent."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self.drop_idle()
+        self.drop(self._closed_error)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._open, CLOSE_S)
 
     def after_fork_in_child(self) -> None:
-        for channel in self._idle:
+        for channel in self._open:
             channel.abandon()
         self._changed = threading.Condition()
         self._idle = []
-        self._open = 0
+        self._open = set()
 
     def _take(self, request: Request, deadline: float) -> Channel:
         with self._changed:
             while not self._closed:
                 if self._idle:
                     return self._idle.pop()
-                if self._open < self._limit:
-                    self._open += 1
-                    break
+                if len(self._open) < self._limit:
+                    channel = self._open_channel()
+                    self._open.add(channel)
+                    return channel
                 if not self._changed.wait(max(0.0, deadline - time.monotonic())):
                     raise ConnectFailed(f"{request.method}: all {self._limit} connections were in use; nothing was sent")
-            else:
-                raise ClientClosed(f"the client of {self._endpoint} is closed")
-        try:
-            return self._open_channel()
-        except BaseException:
-            self._forget_one()
-            raise
+        raise self._closed_error(request)
 
     def _give_back(self, channel: Channel) -> None:
         with self._changed:
-            if not self._closed:
+            if not self._closed and channel.usable:
                 self._idle.append(channel)
                 self._changed.notify()
                 return
@@ -96,9 +98,9 @@ class ChannelPool:
 
     def _discard(self, channel: Channel) -> None:
         channel.close()
-        self._forget_one()
-
-    def _forget_one(self) -> None:
         with self._changed:
-            self._open -= 1
-            self._changed.notify()
+            self._open.discard(channel)
+            self._changed.notify_all()
+
+    def _closed_error(self, request: Request) -> ClientClosed:
+        return ClientClosed(f"{request.method}: the client of {self._endpoint} is closed")

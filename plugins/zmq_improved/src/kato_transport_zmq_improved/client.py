@@ -16,7 +16,7 @@ import zmq
 
 from kato_transport import ClientOptions, Request, Response, TransportError
 from kato_transport import fork as forks
-from kato_transport.errors import CallTimeout, ClientClosed
+from kato_transport.errors import CallTimeout, ClientClosed, ConnectionLost
 from kato_transport.protocol.correlation import CorrelationIds
 from kato_transport.wire import decode_response, encode_request
 from kato_transport.zeromq import Channel, ChannelPool
@@ -37,7 +37,7 @@ class ImprovedConnection:
         self._lock = threading.Lock()
         self._ids = CorrelationIds()
         self._correlates: bool | None = None
-        self._companion: Companion | None = Companion(endpoint, options, self._pool.drop_idle)
+        self._companion: Companion | None = Companion(endpoint, options, self._on_silence)
         forks.watch(self)
 
     def request(self, request: Request) -> Response:
@@ -67,7 +67,7 @@ class ImprovedConnection:
             if self._closed:
                 raise ClientClosed(f"the client of {self._endpoint} is closed")
             if self._companion is None:  # as after a fork
-                self._companion = Companion(self._endpoint, self._options, self._pool.drop_idle)
+                self._companion = Companion(self._endpoint, self._options, self._on_silence)
             return self._companion.submit(request)
 
     def stats(self) -> dict[str, Any]:
@@ -89,6 +89,10 @@ class ImprovedConnection:
         self._companion = None
         self._lock = threading.Lock()
         self._ids = CorrelationIds()
+
+    def _on_silence(self) -> None:
+        """The heartbeats found the server silent: calls under way need not wait out their time."""
+        self._pool.drop(lambda request: ConnectionLost(f"{request.method}: {self._endpoint} has gone silent; it may have run"))
 
     def _knows_correlation(self, request: Request, deadline: float) -> bool:
         """Whether the server echoes correlation ids; asked once, in a way that old servers understand."""
