@@ -1,0 +1,90 @@
+"""Answers of the upstream as answers of HTTP: the status for each error code, and bodies as JSON.
+
+Servers of the original KATO give their errors no code; there the kept message texts tell which one is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from kato_transport.codecs.json import JsonCodec
+from kato_transport.codecs.msgpack import MsgpackCodec
+from kato_transport.contracts import Codec
+from kato_transport.errors import LocalProtocolError
+from kato_transport.model import ErrorCode
+from kato_transport.model import Response as Answer
+
+STATUS: Mapping[str, int] = {
+    ErrorCode.UNKNOWN_METHOD: 404,
+    ErrorCode.INVALID_PARAMS: 400,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.BUSY: 503,
+    ErrorCode.DEADLINE_EXCEEDED: 504,
+    ErrorCode.TOO_LARGE: 413,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.INTERNAL: 500,
+}
+
+RETRY_AFTER = {"retry-after": "1"}
+JSON = JsonCodec()
+CODECS = (MsgpackCodec(), JSON)
+
+_OLD_TEXTS = (
+    (re.compile(r"Unknown method\b"), ErrorCode.UNKNOWN_METHOD),
+    (re.compile(r"Unknown gene\b"), ErrorCode.NOT_FOUND),
+    (re.compile(r"Model .* not found$", re.DOTALL), ErrorCode.NOT_FOUND),
+    (re.compile(r".* parameters? required$"), ErrorCode.INVALID_PARAMS),
+)
+
+
+class Refusal(Exception):
+    """Ends a request with an error answer."""
+
+    def __init__(self, status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> None:
+        self.status = status
+        self.message = message
+        self.code = code
+        self.headers = headers
+        super().__init__(message)
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Refusal:
+        """The refusal that an upstream's error answer stands for."""
+        code = error_code(answer)
+        return cls(STATUS.get(code, 500), str(answer.get("message", "")), code)
+
+    @property
+    def response(self) -> Response:
+        return encoded(Answer.error(self.message, self.code).body, self.status, headers=self.headers)
+
+
+def error_code(answer: Mapping[str, Any]) -> str:
+    """An error answer's code, or the one its text stands for."""
+    code = answer.get("code")
+    if isinstance(code, str):
+        return code
+    message = str(answer.get("message", ""))
+    return next((known for text, known in _OLD_TEXTS if text.match(message)), ErrorCode.INTERNAL)
+
+
+def status_of(answer: Answer) -> int:
+    """The HTTP status of an upstream's answer."""
+    return STATUS.get(error_code(answer.body), 500) if answer.is_error else 200
+
+
+def encoded(
+    body: Mapping[str, Any], status: int = 200, codec: Codec = JSON, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A map as an HTTP answer; one that the codec cannot carry (JSON: bytes, NaN) becomes a 500 that says so."""
+    try:
+        content = codec.encode(body)
+    except LocalProtocolError as exc:
+        status, content = 500, codec.encode(Answer.error(f"the answer {exc}"[:500]).body)
+    if status == 503:
+        headers = {**(headers or {}), **RETRY_AFTER}
+    return Response(content, status, headers, codec.content_type)

@@ -1,0 +1,63 @@
+"""What a gateway stands in front of: one shared connection to a server, or a service of this process.
+
+Both are an `AsyncConnection`: `request(Request)` awaited in the gateway's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+
+from kato_transport.contracts import AsyncConnection
+from kato_transport.errors import CallTimeout, ClientClosed, LocalProtocolError
+from kato_transport.model import ErrorCode, Request, Response
+from kato_transport.runner import Runner, error_answer
+
+
+class LocalUpstream:
+    """A service of this process, run by core's `Runner`; whoever made the runner closes it."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def request(self, request: Request) -> Response:
+        loop = asyncio.get_running_loop()
+        here = threading.get_ident()
+        answered: asyncio.Future[Response] = loop.create_future()
+
+        def reply(response: Response) -> None:
+            if threading.get_ident() == here:
+                _settle(answered, response)
+                return
+            with suppress(RuntimeError):  # the loop is gone: the server was closed and nobody waits any more
+                loop.call_soon_threadsafe(_settle, answered, response)
+
+        self._runner.start(request, reply)
+        if answered.done():
+            return answered.result()
+        try:
+            async with asyncio.timeout(request.timeout_s):
+                return await answered
+        except TimeoutError:
+            raise CallTimeout(request.method, request.timeout_s, "its processor") from None
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+async def ask(upstream: AsyncConnection, request: Request) -> Response:
+    """The upstream's answer, with an error answer in place of what it raises."""
+    try:
+        return await upstream.request(request)
+    except LocalProtocolError as exc:
+        return Response.error(f"{request.method}: {exc}", ErrorCode.INVALID_PARAMS)
+    except ClientClosed as exc:
+        return Response.error(str(exc), ErrorCode.UNAVAILABLE)
+    except Exception as exc:
+        return error_answer(request, exc)
+
+
+def _settle(answered: asyncio.Future[Response], response: Response) -> None:
+    if not answered.done():
+        answered.set_result(response)
