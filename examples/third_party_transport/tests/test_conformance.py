@@ -1,0 +1,5 @@
+from kato_transport.testing import TransportConformance
+
+
+class TestUnix(TransportConformance):
+    name = "unix"
