@@ -114,6 +114,19 @@ class LocalProtocolError(ProtocolError):
     """This side was about to send something the protocol does not allow; nothing was sent."""
 
 
+class MessageTooLarge(LocalProtocolError):
+    """The message exceeds `max_message_bytes`; nothing was sent."""
+
+    def __init__(self, method: str, size: int, limit: int) -> None:
+        self.method = method
+        self.size = size
+        self.limit = limit
+        super().__init__(method, size, limit)
+
+    def __str__(self) -> str:
+        return f"{self.method}: {self.size} bytes exceed max_message_bytes, {self.limit}"
+
+
 class RemoteProtocolError(ProtocolError):
     """The peer sent something the protocol does not allow."""
 

@@ -7,9 +7,12 @@ referenced and unused, since even collecting them would touch the parent's socke
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from typing import Any, Protocol
+
+log = logging.getLogger("kato_transport.fork")
 
 
 class ForkAware(Protocol):
@@ -38,4 +41,7 @@ def abandon(parents: Any) -> None:
 
 def _after_fork_in_child() -> None:
     for owner in list(_watched):
-        owner.after_fork_in_child()
+        try:
+            owner.after_fork_in_child()
+        except Exception:  # the others have to be mended all the same
+            log.exception("%r could not be mended after a fork", owner)

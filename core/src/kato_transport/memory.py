@@ -26,7 +26,6 @@ from kato_transport.errors import (
     ConnectFailed,
     ConnectionLost,
     InvalidSetting,
-    LocalProtocolError,
     TransportError,
 )
 from kato_transport.events import KVEvent
@@ -147,9 +146,7 @@ class MemoryConnection:
     def _send(self, request: Request) -> Future[bytes]:
         if self._closed:
             raise ClientClosed(f"the client of {self._endpoint} is closed")
-        message = encode_request(self._options.codec, request)
-        if len(message) > self._options.max_message_bytes:
-            raise LocalProtocolError(f"{request.method}: {len(message)} bytes exceed max_message_bytes")
+        message = encode_request(self._options.codec, request, self._options.max_message_bytes)
         server = _hub.servers.get(self._endpoint)
         if server is None:
             raise ConnectFailed(f"nothing is served at {self._endpoint} in this process")

@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pluggy
@@ -67,7 +67,7 @@ class Registry:
         self._entry_points: list[tuple[Installed, importlib.metadata.EntryPoint]] | None = None
         self._manager = pluggy.PluginManager(hookspecs.PROJECT)
         self._manager.add_hookspecs(hookspecs)
-        if environ.get("KATO_TRANSPORT_TRACE_PLUGINS", "") not in ("", "0"):
+        if _is_set(environ, "KATO_TRANSPORT_TRACE_PLUGINS"):
             self._manager.add_hookcall_monitoring(_trace_before, _trace_after)
 
     # --- what is there ------------------------------------------------------------------------------------------
@@ -136,15 +136,17 @@ class Registry:
     def event_handlers(self, settings: Settings) -> list[EventHandler]:
         """The event handlers of all extensions; a broken extension is logged and left out."""
         found: list[EventHandler] = []
-        for name in self._extensions():
+
+        def collect(name: str) -> None:
             handlers = self._call(name, "kato_register_event_handlers", settings=settings)
-            found += [_checked(name, item, (EventHandler,)) for item in handlers]
+            found.extend([_checked(name, item, (EventHandler,)) for item in handlers])
+
+        self._for_each_extension(collect)
         return found
 
     def add_commands(self, cli: click.Group) -> None:
         """Let every extension add its commands; a broken extension is logged and left out."""
-        for name in self._extensions():
-            self._call(name, "kato_register_commands", cli=cli)
+        self._for_each_extension(lambda name: self._call(name, "kato_register_commands", cli=cli))
 
     def load_extension(self, name: str) -> None:
         """Load one extension; `PluginBroken` where it cannot be."""
@@ -191,13 +193,18 @@ class Registry:
                 self._entry_points = sorted(_entry_points(), key=lambda pair: (pair[0].group, pair[0].name))
             return self._entry_points
 
-    def _extensions(self) -> Iterator[str]:
-        for row in self.installed(EXTENSIONS_GROUP):
-            if row.name in self._disabled:
-                continue
+    def _for_each_extension(self, use: Callable[[str], Any]) -> None:
+        """Extensions are the installed ones, and whatever was registered in this process."""
+        registered = {name for name, _ in self._manager.list_name_plugin()}
+        selected = {row.name for row in self.installed()}
+        extensions = {row.name for row in self.installed(EXTENSIONS_GROUP)}
+        for name in sorted(extensions | (registered - selected)):
             try:
-                self.load_extension(row.name)
-                yield row.name
+                if name in extensions:
+                    self.load_extension(name)
+                use(name)
+            except PluginDisabled:
+                continue
             except PluginBroken as exc:
                 log.warning("%s", exc)
 
@@ -252,6 +259,11 @@ def registry() -> Registry:
         if _registry is None:
             _registry = Registry()
         return _registry
+
+
+def _is_set(environ: Mapping[str, str], variable: str) -> bool:
+    """A flag that has to be known before the settings are read; what is no flag is refused there."""
+    return environ.get(variable, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def _words(text: str) -> frozenset[str]:

@@ -11,7 +11,16 @@ import time
 from collections.abc import Callable, Sequence
 
 from kato_transport.contracts import ServerOptions, Service
-from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, RemoteError, ServiceError
+from kato_transport.errors import (
+    CallTimeout,
+    ClientClosed,
+    ConnectFailed,
+    ConnectionLost,
+    LocalProtocolError,
+    MessageTooLarge,
+    RemoteError,
+    ServiceError,
+)
 from kato_transport.model import ErrorCode, Request, Response
 from kato_transport.service import INLINE, lane_of
 from kato_transport.workers import Workers
@@ -82,7 +91,11 @@ def error_answer(request: Request, exc: Exception) -> Response:
             return Response.error(exc.message, exc.code)
         case CallTimeout():
             return Response.error(str(exc), ErrorCode.DEADLINE_EXCEEDED)
-        case ConnectFailed() | ConnectionLost():
+        case MessageTooLarge():
+            return Response.error(str(exc), ErrorCode.TOO_LARGE)
+        case LocalProtocolError():
+            return Response.error(f"{request.method}: {exc}", ErrorCode.INVALID_PARAMS)
+        case ConnectFailed() | ConnectionLost() | ClientClosed():
             return Response.error(str(exc), ErrorCode.UNAVAILABLE)
         case _:
             log.error("%s failed", request.method, exc_info=exc)

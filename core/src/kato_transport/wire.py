@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from kato_transport.contracts import Codec
-from kato_transport.errors import DecodeError, LocalProtocolError, RemoteProtocolError
+from kato_transport.errors import DecodeError, LocalProtocolError, MessageTooLarge, RemoteProtocolError
 from kato_transport.model import ErrorCode, Framing, Request, RequestId, Response
 
 DEFAULT_TIMEOUT_S = 3600.0
@@ -42,8 +42,8 @@ class BadRequest(RemoteProtocolError):
         return Response.error(self.message, self.code)
 
 
-def encode_request(codec: Codec, request: Request) -> bytes:
-    """The request's bytes; `LocalProtocolError` where its params cannot be carried."""
+def encode_request(codec: Codec, request: Request, limit: int = sys.maxsize) -> bytes:
+    """The request's bytes; `LocalProtocolError` where its params cannot be carried, `MessageTooLarge` over `limit`."""
     message: dict[str, Any] = {"method": request.method, "params": request.params, "timeout_s": request.timeout_s}
     if request.processor_id:
         message["processor_id"] = request.processor_id
@@ -51,7 +51,10 @@ def encode_request(codec: Codec, request: Request) -> bytes:
         message["id"] = request.request_id
     if request.trace:
         message["trace"] = request.trace
-    return codec.encode(message)
+    data = codec.encode(message)
+    if len(data) > limit:
+        raise MessageTooLarge(request.method, len(data), limit)
+    return data
 
 
 def decode_request(codec: Codec, data: bytes, framing: Framing = "improved", limit: int = sys.maxsize) -> Request | Heartbeat:

@@ -18,6 +18,8 @@ def setting_rows() -> Iterator[SettingRow]:
     for group in (SELECTED_GROUP, EXTENSIONS_GROUP):
         for plugin in registry().installed(group):
             try:
+                if group == EXTENSIONS_GROUP:
+                    registry().load_extension(plugin.name)
                 classes = registry().settings_of(plugin.name)
             except PluginBroken:
                 continue  # `plugins` and `doctor` say why

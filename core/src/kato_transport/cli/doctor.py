@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import platform
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import click
 from attrs import asdict, frozen
@@ -14,7 +16,7 @@ from attrs import asdict, frozen
 import kato_transport as kt
 from kato_transport.cli.output import as_json
 from kato_transport.cli.plugins import DISABLED, plugin_rows
-from kato_transport.endpoints import default_endpoint
+from kato_transport.endpoints import scratch_endpoint
 from kato_transport.settings import Settings, describe
 
 LIBRARIES = ("pyzmq", "msgpack", "pluggy", "attrs", "tenacity", "click", "starlette", "uvicorn")
@@ -86,9 +88,9 @@ def _round_trip(settings: Settings) -> Finding:
     topic = f"transport {settings.transport}"
     try:
         transport = kt.registry().transport(settings.transport)
-        endpoint = "memory://" if transport.schemes[0] == "memory" else default_endpoint(transport, "127.0.0.1", 0, 0)
         with (
-            kt.serve({}, endpoint, transport=transport.name) as server,
+            tempfile.TemporaryDirectory() as folder,
+            kt.serve({}, scratch_endpoint(transport, Path(folder)), transport=transport.name) as server,
             kt.connect(server.endpoint, transport=transport.name) as client,
         ):
             client.call("ping")

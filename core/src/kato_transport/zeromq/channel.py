@@ -14,7 +14,7 @@ import zmq
 
 from kato_transport import fork
 from kato_transport.contracts import ClientOptions
-from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, LocalProtocolError, TransportError
+from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, TransportError
 from kato_transport.model import Request
 from kato_transport.zeromq.sockets import client_socket, close_monitored, readable
 
@@ -34,8 +34,6 @@ class Channel:
 
     def send(self, request: Request, *frames: bytes) -> None:
         """Hand the frames to the connection; `ConnectFailed` where there is none within the connect timeout."""
-        if len(frames[-1]) > self._options.max_message_bytes:
-            raise LocalProtocolError(f"{request.method}: {len(frames[-1])} bytes exceed max_message_bytes")
         self.broke()  # forget what an earlier connection came to
         try:
             self._send(frames)

@@ -10,7 +10,7 @@ from kato_transport import fork
 from kato_transport.codecs.json import JsonCodec
 from kato_transport.codecs.msgpack import MsgpackCodec
 from kato_transport.contracts import ClientOptions
-from kato_transport.errors import CallTimeout, ClientClosed, ConnectionLost, LocalProtocolError, RemoteProtocolError
+from kato_transport.errors import CallTimeout, ClientClosed, ConnectionLost, RemoteProtocolError
 from kato_transport.model import Request, Response
 from kato_transport.wire import decode_response, encode_request
 from kato_transport_rest.address import CALL_PATH, host_and_port
@@ -47,7 +47,7 @@ class HttpConnection:
         request that is idempotent is sent once more, on a new connection; any other is a `ConnectionLost`.
         """
         deadline = time.monotonic() + request.timeout_s
-        data = self._encoded(request)
+        data = encode_request(self._options.codec, request, self._options.max_message_bytes)
         try:
             try:
                 return self._attempt(request, data, deadline)
@@ -70,13 +70,6 @@ class HttpConnection:
 
     def _new_pool(self) -> Pool:
         return Pool(*self._address, self._options.max_connections, self._options.connect_timeout_s)
-
-    def _encoded(self, request: Request) -> bytes:
-        data = encode_request(self._options.codec, request)
-        limit = self._options.max_message_bytes
-        if len(data) > limit:
-            raise LocalProtocolError(f"{request.method}: {len(data)} bytes exceed max_message_bytes ({limit})")
-        return data
 
     def _attempt(self, request: Request, data: bytes, deadline: float, new: bool = False) -> Response:
         pool = self._pool

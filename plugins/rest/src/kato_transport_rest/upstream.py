@@ -10,8 +10,8 @@ import threading
 from contextlib import suppress
 
 from kato_transport.contracts import AsyncConnection
-from kato_transport.errors import CallTimeout, ClientClosed, LocalProtocolError
-from kato_transport.model import ErrorCode, Request, Response
+from kato_transport.errors import CallTimeout
+from kato_transport.model import Request, Response
 from kato_transport.runner import Runner, error_answer
 
 
@@ -50,10 +50,6 @@ async def ask(upstream: AsyncConnection, request: Request) -> Response:
     """The upstream's answer, with an error answer in place of what it raises."""
     try:
         return await upstream.request(request)
-    except LocalProtocolError as exc:
-        return Response.error(f"{request.method}: {exc}", ErrorCode.INVALID_PARAMS)
-    except ClientClosed as exc:
-        return Response.error(str(exc), ErrorCode.UNAVAILABLE)
     except Exception as exc:
         return error_answer(request, exc)
 

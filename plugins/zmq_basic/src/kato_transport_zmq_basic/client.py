@@ -21,11 +21,12 @@ class BasicConnection:
 
     def __init__(self, endpoint: str, options: ClientOptions) -> None:
         self._codec = options.codec
+        self._limit = options.max_message_bytes
         self._pool = ChannelPool(lambda: Channel(zmq.REQ, endpoint, options), options.max_connections, endpoint)
 
     def request(self, request: Request) -> Response:
         deadline = time.monotonic() + request.timeout_s
-        message = encode_request(self._codec, request)
+        message = encode_request(self._codec, request, self._limit)
         with self._pool.channel(request, deadline) as channel:
             channel.send(request, message)
             frames = channel.receive(request, deadline)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kato_transport import ClientOptions, Request, Response
-from kato_transport.errors import CallTimeout, ClientClosed, LocalProtocolError
+from kato_transport.errors import CallTimeout, ClientClosed
 from kato_transport.protocol.correlation import CorrelationIds
 from kato_transport.wire import decode_response, encode_request
 from kato_transport_zmq_improved.dealer import PLAIN, Dealer
@@ -32,9 +32,7 @@ class AsyncImprovedConnection:
     async def request(self, request: Request) -> Response:
         if self._closed:
             raise ClientClosed(f"the client of {self._endpoint} is closed")
-        message = encode_request(self._options.codec, request)
-        if len(message) > self._options.max_message_bytes:
-            raise LocalProtocolError(f"{request.method}: {len(message)} bytes exceed max_message_bytes")
+        message = encode_request(self._options.codec, request, self._options.max_message_bytes)
         if self._correlates is None:
             await self._negotiate(request)
         if self._correlates:

@@ -42,7 +42,7 @@ class ImprovedConnection:
 
     def request(self, request: Request) -> Response:
         deadline = time.monotonic() + request.timeout_s
-        message = encode_request(self._codec, request)
+        message = encode_request(self._codec, request, self._options.max_message_bytes)
         if self._knows_correlation(request, deadline):
             answer = self._correlated(request, message, deadline)
             if answer is not None:
@@ -57,7 +57,7 @@ class ImprovedConnection:
         try:
             if self._knows_correlation(requests[0], deadline):
                 with self._pool.channel(requests[0], deadline) as channel:
-                    return Pipeline(channel, self._codec, self._ids, requests).run()
+                    return Pipeline(channel, self._options, self._ids, requests).run()
         except TransportError as exc:
             return [exc for _ in requests]
         return [self._outcome(request) for request in requests]

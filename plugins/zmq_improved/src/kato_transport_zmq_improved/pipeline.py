@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from kato_transport import Codec, Request, Response, TransportError
+from kato_transport import ClientOptions, Request, Response, TransportError
 from kato_transport.errors import CallTimeout, ConnectionLost, LocalProtocolError
 from kato_transport.protocol.correlation import CorrelationIds, InFlight
 from kato_transport.wire import decode_response, encode_request
@@ -18,9 +18,10 @@ WINDOW = 64
 class Pipeline:
     """Runs once. Every request gets an outcome: its answer, or the error that took its place."""
 
-    def __init__(self, channel: Channel, codec: Codec, ids: CorrelationIds, requests: Sequence[Request]) -> None:
+    def __init__(self, channel: Channel, options: ClientOptions, ids: CorrelationIds, requests: Sequence[Request]) -> None:
         self._channel = channel
-        self._codec = codec
+        self._codec = options.codec
+        self._limit = options.max_message_bytes
         self._ids = ids
         self._requests = requests
         self._unsent: Iterator[int] = iter(range(len(requests)))
@@ -49,7 +50,7 @@ class Pipeline:
             self._lose("the connection broke after sending; it may have run")
         request = self._requests[index]
         correlation = self._ids.next()
-        self._channel.send(request, correlation, encode_request(self._codec, request))
+        self._channel.send(request, correlation, encode_request(self._codec, request, self._limit))
         self._last, self._deadline = request, time.monotonic() + request.timeout_s
         self._in_flight.add(correlation, self._deadline, index)
 
