@@ -28,7 +28,7 @@ class BackgroundLoop:
             if self._users == 1:
                 fork.watch(self)
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="kato-background", daemon=True)
+                self._thread = threading.Thread(target=_run, args=(self._loop,), name="kato-background", daemon=True)
                 self._thread.start()
 
     def release(self) -> None:
@@ -40,7 +40,6 @@ class BackgroundLoop:
         loop.call_soon_threadsafe(loop.stop)
         if thread is not threading.current_thread():
             thread.join()
-            loop.close()
 
     def run(self, work: Coroutine[Any, Any, R]) -> Future[R]:
         """Run a coroutine on the loop, for somebody who has acquired it."""
@@ -62,6 +61,13 @@ class BackgroundLoop:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._users = 0
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
 
 
 background = BackgroundLoop()

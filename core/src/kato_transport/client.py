@@ -175,6 +175,8 @@ class AsyncClient(Calls):
         self, calls: Iterable[Call], *, timeout_s: float | None = None, processor_id: str = ""
     ) -> list[dict[str, Any] | TransportError]:
         """As `Client.call_many`."""
+        if self._closed:
+            raise ClientClosed(f"the client of {self.endpoint} is closed")
         requests = [self._request(method, params, timeout_s, processor_id, None) for method, params in calls]
         answers = await asyncio.gather(*map(self.request, requests), return_exceptions=True)
         return [_item(answer, request) for answer, request in zip(answers, requests, strict=True)]

@@ -111,8 +111,8 @@ def _import_object(spec: str) -> Any:
         found: Any = importlib.import_module(module_name)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as exc:
-        raise InvalidSetting(f"processor {spec!r}: {exc}; expected an importable module:factory") from exc
+    except (Exception, SystemExit) as exc:
+        raise InvalidSetting(f"processor {spec!r}: {type(exc).__name__}: {exc}; expected an importable module:factory") from exc
     return found
 
 

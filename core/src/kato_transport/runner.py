@@ -66,7 +66,10 @@ class Runner:
         if request.method == "ping":
             return self._pong()
         try:
-            return self._service(request)
+            response = self._service(request)
+            if not isinstance(response, Response):
+                raise TypeError(f"the service returned {type(response).__name__}, not a Response")
+            return response
         except Exception as exc:
             return error_answer(request, exc)
 

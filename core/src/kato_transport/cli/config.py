@@ -7,24 +7,14 @@ from collections.abc import Iterator
 import click
 
 from kato_transport.cli.output import as_json, print_table
-from kato_transport.errors import PluginBroken
-from kato_transport.plugins import EXTENSIONS_GROUP, SELECTED_GROUP, registry
+from kato_transport.plugins import registry
 from kato_transport.settings import SettingRow, Settings, describe
 
 
 def setting_rows() -> Iterator[SettingRow]:
     """Core's settings, then those of every plugin that loads."""
-    yield from describe(Settings)
-    for group in (SELECTED_GROUP, EXTENSIONS_GROUP):
-        for plugin in registry().installed(group):
-            try:
-                if group == EXTENSIONS_GROUP:
-                    registry().load_extension(plugin.name)
-                classes = registry().settings_of(plugin.name)
-            except PluginBroken:
-                continue  # `plugins` and `doctor` say why
-            for cls in classes:
-                yield from describe(cls)
+    for cls in (Settings, *registry().settings()):
+        yield from describe(cls)
 
 
 @click.command()

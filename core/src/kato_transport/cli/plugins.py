@@ -11,8 +11,9 @@ from attrs import asdict, frozen
 from kato_transport.cli.output import as_json, print_table
 from kato_transport.errors import PluginBroken, PluginDisabled
 from kato_transport.model import Capability
-from kato_transport.plugins import ALIASES, EXTENSIONS_GROUP, SELECTED_GROUP, Installed, Registry, registry
+from kato_transport.plugins import ALIASES, EXTENSIONS_GROUP, SELECTED_GROUP, Registry, registry
 from kato_transport.settings import Settings
+from kato_transport.shelf import Installed
 
 DISABLED = "disabled"
 
@@ -35,7 +36,7 @@ def plugin_rows() -> list[PluginRow]:
     """Every installed plugin, each loaded by itself so that a broken one spoils no other."""
     selected = Settings.from_env().transport
     selected = ALIASES.get(selected, selected)
-    found = [row for group in (SELECTED_GROUP, EXTENSIONS_GROUP) for row in registry().installed(group)]
+    found = [*registry().installed(), *registry().extensions()]
     copies = Counter((row.group, row.name) for row in found)
     return [_row(registry(), row, selected, copies[row.group, row.name]) for row in found]
 

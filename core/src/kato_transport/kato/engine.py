@@ -14,6 +14,10 @@ from kato_transport.model import ErrorCode
 
 REQUIRED = ("observe", "learn", "get_predictions")
 
+NO_GENES = frozenset({"id", "name", "time"})
+GENE_TYPES = (bool, int, float, str, list)
+"""What an attribute has to be to be changed as a gene: nobody gets at methods and parts over the wire."""
+
 
 class Engine:
     """A processor's operations, bound; `InvalidSetting` for an object that is none."""
@@ -56,7 +60,7 @@ class Engine:
         if change is not None:
             change(name, value)
             return
-        holder = self._holder(name)
+        holder = None if name in NO_GENES or name.startswith("_") else self._holder(name)
         if holder is None:
             raise ServiceError(f"Unknown gene: {name}", ErrorCode.NOT_FOUND)
         setattr(holder, name, value)
@@ -75,7 +79,7 @@ class Engine:
         """Where KATO's engine keeps a gene that its processor has no method for: itself, or its modeler."""
         processor = self.processor
         parts = (processor, getattr(processor, "modeler", None), getattr(processor, "pattern_processor", None))
-        return next((part for part in parts if part is not None and hasattr(part, gene)), None)
+        return next((part for part in parts if isinstance(getattr(part, gene, None), GENE_TYPES)), None)
 
     def _reader(self, *names: str) -> Callable[[], Any]:
         """The first of the names that the processor has, as something to call; a plain attribute is read each time."""

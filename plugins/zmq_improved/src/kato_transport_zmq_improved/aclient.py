@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from kato_transport import ClientOptions, Request, Response
-from kato_transport.errors import CallTimeout, ClientClosed
+from kato_transport.errors import CallTimeout, ClientClosed, ConnectFailed
 from kato_transport.protocol.correlation import CorrelationIds
 from kato_transport.wire import decode_response, encode_request
 from kato_transport_zmq_improved.dealer import PLAIN, Dealer
@@ -32,13 +34,14 @@ class AsyncImprovedConnection:
     async def request(self, request: Request) -> Response:
         if self._closed:
             raise ClientClosed(f"the client of {self._endpoint} is closed")
+        deadline = time.monotonic() + request.timeout_s
         message = encode_request(self._options.codec, request, self._options.max_message_bytes)
         if self._correlates is None:
-            await self._negotiate(request)
+            await self._negotiate(request, deadline)
         if self._correlates:
-            answer = await self._dealer.exchange(request, message, self._ids.next())
+            answer = await self._dealer.exchange(request, message, self._ids.next(), deadline)
         else:
-            answer = await self._plain(request, message)
+            answer = await self._plain(request, message, deadline)
         return decode_response(self._options.codec, answer)
 
     def stats(self) -> dict[str, Any]:
@@ -53,20 +56,35 @@ class AsyncImprovedConnection:
     def _forget_features(self) -> None:
         self._correlates = None
 
-    async def _negotiate(self, request: Request) -> None:
+    async def _negotiate(self, request: Request, deadline: float) -> None:
         """Ask once, however many tasks would like to know."""
-        if self._one_at_a_time.locked():
-            async with self._one_at_a_time:
-                pass
-            if self._correlates is not None:
-                return
-        answer = await self._plain(request, self._options.codec.encode(PING))
-        self._correlates = correlates(self._options.codec, answer)
+        async with self._turn(request, deadline):
+            if self._correlates is None:
+                answer = await self._alone(request, self._options.codec.encode(PING), deadline)
+                self._correlates = correlates(self._options.codec, answer)
 
-    async def _plain(self, request: Request, message: bytes) -> bytes:
-        async with self._one_at_a_time:
-            try:
-                return await self._dealer.exchange(request, message, PLAIN)
-            except (CallTimeout, asyncio.CancelledError):
-                self._dealer.reopen("an earlier call was given up, and its late answer must meet nobody")
-                raise
+    async def _plain(self, request: Request, message: bytes, deadline: float) -> bytes:
+        async with self._turn(request, deadline):
+            return await self._alone(request, message, deadline)
+
+    async def _alone(self, request: Request, message: bytes, deadline: float) -> bytes:
+        """The one exchange without correlation; given up, it takes the socket with it, as its answer may come late."""
+        try:
+            return await self._dealer.exchange(request, message, PLAIN, deadline)
+        except (CallTimeout, asyncio.CancelledError):
+            self._dealer.reopen("an earlier call was given up")
+            raise
+
+    @asynccontextmanager
+    async def _turn(self, request: Request, deadline: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                await self._one_at_a_time.acquire()
+        except TimeoutError:
+            raise ConnectFailed(f"{request.method}: others went before, one at a time; nothing was sent") from None
+        try:
+            if self._closed:
+                raise ClientClosed(f"the client of {self._endpoint} is closed")
+            yield
+        finally:
+            self._one_at_a_time.release()

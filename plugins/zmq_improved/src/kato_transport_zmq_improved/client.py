@@ -22,7 +22,9 @@ from kato_transport.wire import decode_response, encode_request
 from kato_transport.zeromq import Channel, ChannelPool
 from kato_transport_zmq_improved.companion import Companion
 from kato_transport_zmq_improved.negotiation import PING, correlates
-from kato_transport_zmq_improved.pipeline import Pipeline
+from kato_transport_zmq_improved.pipeline import OldServerTookOver, Pipeline
+
+OLD_SERVER = "a server without correlation ids took over, which could not read the request; ask again"
 
 
 class ImprovedConnection:
@@ -47,20 +49,17 @@ class ImprovedConnection:
             answer = self._correlated(request, message, deadline)
             if answer is not None:
                 return decode_response(self._codec, answer)
-            self._correlates = False  # an old server took over, which could not read the request: ask it in its own way
+            self._on_old_server()
         return self._plain(request, message, deadline)
 
     def request_many(self, requests: Sequence[Request]) -> list[Response | Exception]:
-        if not requests:
-            return []
-        deadline = time.monotonic() + requests[0].timeout_s
-        try:
-            if self._knows_correlation(requests[0], deadline):
-                with self._pool.channel(requests[0], deadline) as channel:
-                    return Pipeline(channel, self._options, self._ids, requests).run()
-        except TransportError as exc:
-            return [exc for _ in requests]
-        return [self._outcome(request) for request in requests]
+        pipeline = Pipeline(self._options, self._ids, requests)
+        while (request := pipeline.next_request) is not None:
+            try:
+                self._go_on(pipeline, request)
+            except TransportError as exc:
+                pipeline.settle_rest(exc)
+        return pipeline.outcomes()
 
     def submit(self, request: Request) -> Future[Response]:
         with self._lock:
@@ -89,6 +88,11 @@ class ImprovedConnection:
         self._companion = None
         self._lock = threading.Lock()
         self._ids = CorrelationIds()
+
+    def _on_old_server(self) -> None:
+        """It could not read the request: ask it in its own way, where no answer to a correlated request can come."""
+        self._correlates = False
+        self._pool.drop(lambda request: ConnectionLost(f"{request.method}: {OLD_SERVER}"))
 
     def _on_silence(self) -> None:
         """The heartbeats found the server silent: calls under way need not wait out their time."""
@@ -121,6 +125,22 @@ class ImprovedConnection:
             except CallTimeout as exc:
                 late = exc
         raise late  # outside the block: the channel can be used on, as a late answer fits no other call
+
+    def _go_on(self, pipeline: Pipeline, request: Request) -> None:
+        """As much of a pipeline as one channel carries; one request only where the server knows no correlation."""
+        deadline = time.monotonic() + request.timeout_s
+        if not self._knows_correlation(request, deadline):
+            pipeline.settle_next(self._outcome(request))
+            return
+        unsent = pipeline.unsent
+        try:
+            with self._pool.channel(request, deadline) as channel:
+                pipeline.run(channel)
+        except OldServerTookOver:
+            self._on_old_server()
+        except ConnectionLost:
+            if pipeline.unsent == unsent:  # nothing went out: another channel would fare no better
+                raise
 
     def _outcome(self, request: Request) -> Response | Exception:
         try:

@@ -65,15 +65,14 @@ class Dealer:
         """Seconds since the peer was last heard."""
         return self._liveness.silent_for(time.monotonic())
 
-    def exchange(self, request: Request, message: bytes, correlation: bytes) -> asyncio.Future[bytes]:
-        """Send a message; the future ends in the answer's bytes or in an error, at the request's deadline at the latest."""
-        now = time.monotonic()
+    def exchange(self, request: Request, message: bytes, correlation: bytes, deadline: float) -> asyncio.Future[bytes]:
+        """Send a message; the future ends in the answer's bytes or in an error, at the deadline at the latest."""
         exchange = Exchange(
             request,
             [correlation, message] if correlation else [message],
             self._loop.create_future(),
-            now + request.timeout_s,
-            now + min(request.timeout_s, self._options.connect_timeout_s),
+            deadline,
+            min(deadline, time.monotonic() + self._options.connect_timeout_s),
         )
         self._unsent.append(exchange)
         self._pump()
@@ -175,8 +174,7 @@ class Dealer:
         if exchange is not None:
             _answer(exchange, message)
             return
-        for unread in self._in_flight.abandoned():
-            _fail(unread, ConnectionLost(f"{unread.request.method}: a server without correlation ids took over; ask again"))
+        self.reopen("a server without correlation ids took over")
         self._on_old_server()
 
     # --- time ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 
 from kato_transport import ClientOptions, Request, Response, TransportError
 from kato_transport.errors import CallTimeout, ConnectionLost, LocalProtocolError
@@ -14,74 +15,92 @@ from kato_transport.zeromq import Channel
 WINDOW = 64
 """Requests in flight at once: enough to hide the round trip, few enough to leave a server's queue to others."""
 
+Outcome = Response | Exception
+
+
+class OldServerTookOver(ConnectionLost):
+    """Answers without correlation came: the server there now could not read the requests."""
+
 
 class Pipeline:
-    """Runs once. Every request gets an outcome: its answer, or the error that took its place."""
+    """Gives every request its outcome: the answer, or the error that took its place."""
 
-    def __init__(self, channel: Channel, options: ClientOptions, ids: CorrelationIds, requests: Sequence[Request]) -> None:
-        self._channel = channel
+    def __init__(self, options: ClientOptions, ids: CorrelationIds, requests: Sequence[Request]) -> None:
         self._codec = options.codec
         self._limit = options.max_message_bytes
         self._ids = ids
         self._requests = requests
-        self._unsent: Iterator[int] = iter(range(len(requests)))
+        self._outcomes: dict[int, Outcome] = {}
         self._in_flight: InFlight[int] = InFlight()
-        self._outcomes: list[Response | Exception] = [ConnectionLost("not asked")] * len(requests)
+        self._unsent = deque(range(len(requests)))
 
-    def run(self) -> list[Response | Exception]:
-        """The outcomes, in the order of the requests."""
-        self._fill_window()
-        while len(self._in_flight):
-            self._take_one()
-            self._fill_window()
-        return self._outcomes
+    @property
+    def next_request(self) -> Request | None:
+        """The first request that has not been sent; None once all are."""
+        return self._requests[self._unsent[0]] if self._unsent else None
 
-    def _fill_window(self) -> None:
-        while len(self._in_flight) < WINDOW and (index := next(self._unsent, None)) is not None:
-            try:
-                self._send(index)
-            except LocalProtocolError as exc:
-                self._outcomes[index] = exc
-            except TransportError as exc:
-                self._fail([index, *self._unsent], exc)
+    @property
+    def unsent(self) -> int:
+        """How many requests have neither been sent nor settled."""
+        return len(self._unsent)
 
-    def _send(self, index: int) -> None:
-        if self._channel.broke():
-            self._lose("the connection broke after sending; it may have run")
-        request = self._requests[index]
-        correlation = self._ids.next()
-        self._channel.send(request, correlation, encode_request(self._codec, request, self._limit))
-        self._last, self._deadline = request, time.monotonic() + request.timeout_s
-        self._in_flight.add(correlation, self._deadline, index)
+    def outcomes(self) -> list[Outcome]:
+        """In the order of the requests; to be asked for once there is no next request."""
+        return [self._outcomes[index] for index in range(len(self._requests))]
 
-    def _take_one(self) -> None:
+    def run(self, channel: Channel) -> None:
+        """Go on until all is answered. Where the channel is of no more use, what is in flight has that as its outcome, the
+        error is raised, and another channel may take what is unsent."""
         try:
-            frames = self._channel.receive(self._last, self._deadline)
+            self._fill_window(channel)
+            while len(self._in_flight):
+                self._take_one(channel)
+                self._fill_window(channel)
+        except TransportError as exc:
+            for index in self._in_flight.abandoned():
+                self._outcomes[index] = exc
+            raise
+
+    def settle_rest(self, outcome: Outcome) -> None:
+        """Give what is unsent this outcome."""
+        while self._unsent:
+            self.settle_next(outcome)
+
+    def settle_next(self, outcome: Outcome) -> None:
+        """Give the next request its outcome, however that came about."""
+        self._outcomes[self._unsent.popleft()] = outcome
+
+    def _fill_window(self, channel: Channel) -> None:
+        while self._unsent and len(self._in_flight) < WINDOW:
+            request = self._requests[self._unsent[0]]
+            try:
+                message = encode_request(self._codec, request, self._limit)
+            except LocalProtocolError as exc:
+                self.settle_next(exc)
+                continue
+            if len(self._in_flight) and channel.broke():
+                raise ConnectionLost("the connection broke after sending; it may have run")
+            correlation = self._ids.next()
+            channel.send(request, correlation, message)
+            self._last, self._deadline = request, time.monotonic() + request.timeout_s
+            self._in_flight.add(correlation, self._deadline, self._unsent.popleft())
+
+    def _take_one(self, channel: Channel) -> None:
+        try:
+            frames = channel.receive(self._last, self._deadline)
         except CallTimeout as exc:
             for index in self._in_flight.abandoned():
-                request = self._requests[index]
-                self._outcomes[index] = CallTimeout(request.method, request.timeout_s, exc.endpoint)
-            return
-        except ConnectionLost as exc:
-            self._fail(self._in_flight.abandoned(), exc)
+                late = self._requests[index]
+                self._outcomes[index] = CallTimeout(late.method, late.timeout_s, exc.endpoint)
             return
         if len(frames) < 2:
-            self._lose("a server without correlation ids took over; ask again")
-            return
+            raise OldServerTookOver("a server without correlation ids took over; ask again")
         answered = self._in_flight.answered(frames[0])
         if answered is not None:
             self._outcomes[answered] = self._decoded(frames[-1])
 
-    def _decoded(self, message: bytes) -> Response | Exception:
+    def _decoded(self, message: bytes) -> Outcome:
         try:
             return decode_response(self._codec, message)
         except TransportError as exc:
             return exc
-
-    def _lose(self, why: str) -> None:
-        for index in self._in_flight.abandoned():
-            self._outcomes[index] = ConnectionLost(f"{self._requests[index].method}: {why}")
-
-    def _fail(self, indexes: Sequence[int], error: Exception) -> None:
-        for index in indexes:
-            self._outcomes[index] = error

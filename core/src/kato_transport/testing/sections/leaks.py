@@ -15,7 +15,7 @@ from kato_transport.testing.rig import Rig, once
 from kato_transport.testing.waiting import GRACE_S, SOON_S, comes_true, outcomes
 
 DESCRIPTORS = Path("/proc/self/fd")
-ROUNDS = 3
+ROUNDS = 2
 
 
 class Leaks(Conformance):
