@@ -11,6 +11,7 @@ from typing import Any, Self, cast
 
 from attrs import evolve
 
+from kato_transport import fork
 from kato_transport.contracts import AsyncConnection, Connection, MultiplexConnection
 from kato_transport.errors import ClientClosed, ConnectionLost, ServerBusy, TransportError
 from kato_transport.kato.methods import IDEMPOTENT
@@ -90,6 +91,7 @@ class Client(Calls):
             return _result_of(cast("MultiplexConnection", self._connection).submit(request), method)
         if self._executor is None:
             self._executor = ThreadPoolExecutor(_THREADS_FOR_LOCKSTEP, "kato-submit")
+            fork.watch(self)
         return self._executor.submit(lambda: self.request(request).result(method))
 
     def call_many(
@@ -118,6 +120,11 @@ class Client(Calls):
         self._connection.close()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def after_fork_in_child(self) -> None:
+        """The executor's threads are the parent's."""
+        fork.abandon(self._executor)
+        self._executor = None
 
     def __enter__(self) -> Self:
         return self

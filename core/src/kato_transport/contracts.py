@@ -7,11 +7,12 @@ A transport is two factories and a promise: `connect`, `serve` and its `capabili
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from attrs import frozen
+from attrs import field, frozen, validators
 
 from kato_transport.events import KVEvent
 from kato_transport.model import Capability, Request, Response
@@ -19,7 +20,10 @@ from kato_transport.model import Capability, Request, Response
 Service = Callable[[Request], Response]
 """What a server calls for each request; it answers every one of them and does not raise."""
 
-AsyncService = Callable[[Request], Awaitable[Response]]
+_number: list[Any] = [validators.instance_of((int, float)), validators.lt(math.inf)]
+_above_0: list[Any] = [*_number, validators.gt(0)]
+_from_0: list[Any] = [*_number, validators.ge(0)]
+_count: list[Any] = [validators.instance_of(int), validators.ge(1)]
 
 
 @runtime_checkable
@@ -41,15 +45,15 @@ class ClientOptions:
     """What a connection is told beyond its endpoint."""
 
     codec: Codec
-    connect_timeout_s: float = 2.0
+    connect_timeout_s: float = field(default=2.0, validator=_above_0)
     """Seconds to wait for a peer to be there at all, before `ConnectFailed`."""
-    heartbeat_interval_s: float = 30.0
+    heartbeat_interval_s: float = field(default=30.0, validator=_from_0)
     """Seconds of silence after which the peer is asked for a sign of life; 0: never."""
-    liveness: int = 3
+    liveness: int = field(default=3, validator=_count)
     """Heartbeat intervals without a sign of life after which the peer counts as gone."""
-    max_message_bytes: int = 64 * 1024 * 1024
+    max_message_bytes: int = field(default=64 * 1024 * 1024, validator=_count)
     """Larger messages are neither sent nor taken."""
-    max_connections: int = 64
+    max_connections: int = field(default=64, validator=_count)
     """Sockets that one client opens at most; a call beyond waits for one, within its own time."""
 
 
@@ -58,14 +62,14 @@ class ServerOptions:
     """What a server is told beyond its endpoint and service."""
 
     codec: Codec
-    workers: int = 8
+    workers: int = field(default=8, validator=_count)
     """Threads for handlers that are not marked `inline`."""
-    queue_limit: int = 1000
+    queue_limit: int = field(default=1000, validator=_count)
     """Requests waiting for a worker; one more is answered `busy`."""
-    heartbeat_interval_s: float = 30.0
-    liveness: int = 3
-    max_message_bytes: int = 64 * 1024 * 1024
-    drain_s: float = 5.0
+    heartbeat_interval_s: float = field(default=30.0, validator=_from_0)
+    liveness: int = field(default=3, validator=_count)
+    max_message_bytes: int = field(default=64 * 1024 * 1024, validator=_count)
+    drain_s: float = field(default=5.0, validator=_from_0)
     """Seconds that `close` gives to requests already taken."""
 
 

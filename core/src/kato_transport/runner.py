@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kato_transport.contracts import ServerOptions, Service
 from kato_transport.errors import (
@@ -67,10 +67,10 @@ class Runner:
             return self._pong()
         try:
             response = self._service(request)
-            if not isinstance(response, Response):
-                raise TypeError(f"the service returned {type(response).__name__}, not a Response")
+            if not isinstance(response, Response) or not isinstance(response.body, Mapping):
+                raise TypeError(f"the service returned {response!r:.60}, not a Response with a map")
             return response
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             return error_answer(request, exc)
 
     def close(self) -> bool:
@@ -87,7 +87,7 @@ class Runner:
         return Response.okay(**fields) if processors is None else Response.okay(**fields, processors=processors)
 
 
-def error_answer(request: Request, exc: Exception) -> Response:
+def error_answer(request: Request, exc: BaseException) -> Response:
     """The error answer that an exception in a service stands for: its text, its kind as code, and no traceback."""
     match exc:
         case ServiceError() | RemoteError():

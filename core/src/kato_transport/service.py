@@ -82,7 +82,7 @@ def as_service(served: Any) -> Service:
         from kato_transport.kato.service import ProcessorService  # it stands on this module
 
         return ProcessorService(served)
-    if callable(served) and not inspect.iscoroutinefunction(served):
+    if callable(served) and not inspect.iscoroutinefunction(served) and not inspect.isclass(served):
         return served  # type: ignore[no-any-return]
     raise ConfigurationError(
         f"cannot serve {served!r}: expected a function Request -> Response, a map of methods to functions, or processors"
@@ -90,4 +90,4 @@ def as_service(served: Any) -> Service:
 
 
 def _is_processor(served: Any) -> bool:
-    return callable(getattr(served, "observe", None))
+    return callable(getattr(served, "observe", None)) and not inspect.isclass(served)

@@ -7,6 +7,7 @@ The environment is read at the edge: by `Settings.from_env()`, which the command
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
@@ -21,8 +22,9 @@ from kato_transport.errors import InvalidSetting
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _port = validators.and_(validators.ge(0), validators.le(65535))
-_positive = validators.gt(0)
-_not_negative = validators.ge(0)
+_finite = validators.lt(math.inf)
+_positive = [validators.gt(0), _finite]
+_not_negative = [validators.ge(0), _finite]
 
 
 def var(name: str, default: Any, convert: Callable[[Any], Any], text: str, validator: Any = None) -> Any:
@@ -40,7 +42,8 @@ def flag(value: Any) -> bool:
 
 def genome(value: Any) -> dict[str, Any]:
     """A genome as KATO's `MANIFEST` gives it: a JSON object, or nothing."""
-    found = json.loads(value) if isinstance(value, str) and value.strip() else value or {}
+    text = value.strip() if isinstance(value, str) else value
+    found = json.loads(text) if isinstance(text, str) and text else text or {}
     if not isinstance(found, dict):
         raise ValueError(f"expected a JSON object, not {value!r}")
     return found
@@ -169,7 +172,10 @@ def _options(options: O, changes: Mapping[str, Any]) -> O:
     unknown = sorted(set(changes) - known)
     if unknown:
         raise InvalidSetting(f"no option named {unknown[0]!r}. There are: {', '.join(sorted(known))}.")
-    return evolve(options, **changes)
+    try:
+        return evolve(options, **changes)
+    except (ValueError, TypeError) as exc:
+        raise InvalidSetting(str(exc.args[0] if exc.args else exc)) from exc
 
 
 def load(cls: type[S], env: Mapping[str, str] | None = None) -> S:

@@ -7,7 +7,6 @@ A request is `{"method", "params"}` and may carry `id` or `request_id` (comes ba
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Mapping
@@ -141,7 +140,7 @@ def encode_heartbeat_answer(codec: Codec) -> bytes:
 def _timeout(method: str, value: Any, request_id: RequestId) -> float:
     if value is None:
         return DEFAULT_TIMEOUT_S
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= sys.float_info.max:
         raise BadRequest(f"{method}: timeout_s must be a number of seconds above 0, not {_short(value)}", request_id)
     return float(value)
 

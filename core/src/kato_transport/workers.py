@@ -86,7 +86,7 @@ class Workers:
                 self._running += 1
             try:
                 job()
-            except Exception:
+            except BaseException:  # a handler's sys.exit ends neither this thread nor its lane
                 log.exception("a job of %s failed", self._name)
             with self._state:
                 self._finish(lane)

@@ -26,7 +26,8 @@ class ProcessorService:
         if not engines or len(self._engines) < len(engines):
             raise InvalidSetting(f"processors need ids of their own, not {[engine.id for engine in engines]}")
         self._first = engines[0]
-        self._first_id = self._first.id  # as it is addressed; a gene may change what it calls itself
+        self._lanes = {engine.id: f"processor {engine.id}" for engine in engines}
+        self._first_lane = self._lanes[self._first.id]
 
     @property
     def processors(self) -> list[str]:
@@ -36,7 +37,7 @@ class ProcessorService:
     def lane(self, request: Request) -> str:
         if request.method == "get_name":
             return INLINE
-        return request.processor_id if request.processor_id in self._engines else self._first_id
+        return self._lanes.get(request.processor_id, self._first_lane)
 
     def __call__(self, request: Request) -> Response:
         method = METHODS.get(request.method)

@@ -35,11 +35,10 @@ class Channel:
     def send(self, request: Request, *frames: bytes) -> None:
         """Hand the frames to the connection; `ConnectFailed` where there is none within the connect timeout."""
         self.broke()  # forget what an earlier connection came to
-        try:
-            self._send(frames)
-        except zmq.Again:
-            self._wait_for_peer(request)
-            self._send(frames)
+        until = 0.0
+        while not self._sent(frames):
+            until = until or time.monotonic() + min(self._options.connect_timeout_s, request.timeout_s)
+            self._wait_for_peer(request, until)
 
     def receive(self, request: Request, deadline: float) -> list[bytes]:
         """The next message's frames; `CallTimeout` at the deadline, `ConnectionLost` where the connection broke."""
@@ -80,20 +79,21 @@ class Channel:
         """In a forked child: keep the parent's sockets, unused."""
         fork.abandon((self._socket, self._monitor))
 
-    def _send(self, frames: tuple[bytes, ...]) -> None:
-        for frame in frames[:-1]:
-            self._socket.send(frame, zmq.SNDMORE | zmq.DONTWAIT)
-        self._socket.send(frames[-1], zmq.DONTWAIT)
+    def _sent(self, frames: tuple[bytes, ...]) -> bool:
+        """Whether there was a connection to hand the frames to; it takes all of them or none."""
+        try:
+            for frame in frames[:-1]:
+                self._socket.send(frame, zmq.SNDMORE | zmq.DONTWAIT)
+            self._socket.send(frames[-1], zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
 
-    def _wait_for_peer(self, request: Request) -> None:
-        wait_s = min(self._options.connect_timeout_s, request.timeout_s)
-        until = time.monotonic() + wait_s
+    def _wait_for_peer(self, request: Request, until: float) -> None:
         while not self._socket.poll(TICK_MS, zmq.POLLOUT):
             self._check_given_up(request)
             if time.monotonic() >= until:
-                raise ConnectFailed(
-                    f"{request.method}: nothing listens at {self._endpoint} (waited {wait_s:g} s); nothing was sent"
-                )
+                raise ConnectFailed(f"{request.method}: nothing listens at {self._endpoint}; nothing was sent")
 
     def _check_given_up(self, request: Request) -> None:
         if self._given_up is not None:

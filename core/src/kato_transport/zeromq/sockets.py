@@ -22,6 +22,7 @@ RECONNECT_MAX_MS = 100
 
 SERVER_LINGER_MS = 500
 UNBIND_MS = 1_000
+LAST_PORT = 65_535
 Sock = zmq.Socket[bytes]
 _MALFORMED = (errno.EINVAL, errno.EPROTONOSUPPORT, zmq.ENOCOMPATPROTO)
 
@@ -40,10 +41,14 @@ def client_socket(kind: int, endpoint: str, max_message_bytes: int, events: int,
         setattr(sock, name, value)
     monitor = sock.get_monitor_socket(events)  # before connecting, so that nothing is missed
     try:
+        _check_port(endpoint)
         sock.connect(endpoint)
     except zmq.ZMQError as exc:
         close_monitored(sock, monitor)
-        raise InvalidSetting(f"endpoint {endpoint!r}: {exc}; expected tcp://HOST:PORT or ipc://PATH") from exc
+        raise _malformed(endpoint, exc) from exc
+    except InvalidSetting:
+        close_monitored(sock, monitor)
+        raise
     return sock, monitor
 
 
@@ -80,11 +85,12 @@ def bind(sock: Sock, endpoint: str) -> None:
     """Bind, or say why not."""
     if endpoint.startswith("ipc://") and _is_served(endpoint.removeprefix("ipc://")):
         raise BindFailed(f"cannot serve at {endpoint}: another process serves there")
+    _check_port(endpoint)
     try:
         sock.bind(endpoint)
     except zmq.ZMQError as exc:
         if exc.errno in _MALFORMED:
-            raise InvalidSetting(f"endpoint {endpoint!r}: {exc}; expected tcp://HOST:PORT or ipc://PATH") from exc
+            raise _malformed(endpoint, exc) from exc
         raise BindFailed(f"cannot serve at {endpoint}: {exc}; choose another, or port 0 for any free one") from exc
 
 
@@ -123,7 +129,21 @@ def hard_limit(max_message_bytes: int) -> int:
     return 2 * max_message_bytes + 1024 * 1024
 
 
+def _check_port(endpoint: str) -> None:
+    """libzmq takes a port beyond the last for another one."""
+    port = endpoint.rpartition(":")[2]
+    if endpoint.startswith("tcp://") and port.isdigit() and int(port) > LAST_PORT:
+        raise _malformed(endpoint, f"there is no port {port}")
+
+
+def _malformed(endpoint: str, why: object) -> InvalidSetting:
+    return InvalidSetting(f"endpoint {endpoint!r}: {why}; expected tcp://HOST:PORT or ipc://PATH")
+
+
 def _is_served(path: str) -> bool:
     """libzmq takes over an ipc path even while another process serves there, so ask first."""
     with unix.socket(unix.AF_UNIX) as probe:
-        return probe.connect_ex(path) == 0
+        try:
+            return probe.connect_ex(path) == 0
+        except OSError:  # no path at all, as one that is too long; binding says so
+            return False

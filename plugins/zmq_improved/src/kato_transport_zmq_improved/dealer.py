@@ -93,6 +93,7 @@ class Dealer:
     # --- the socket ---------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
+        self._connected = False
         self._liveness = Liveness(self._options.heartbeat_interval_s, self._options.liveness, time.monotonic())
         self._socket, self._monitor = client_socket(
             zmq.DEALER,
@@ -135,9 +136,11 @@ class Dealer:
         while readable(self._monitor):
             event = int.from_bytes(self._monitor.recv_multipart()[0][:2], "little")
             if event == zmq.EVENT_DISCONNECTED:
+                self._connected = False
                 for exchange in self._in_flight.abandoned():
                     _fail(exchange, _lost(exchange, self._endpoint))
             else:
+                self._connected = True
                 self.reconnections += 1
                 self._liveness.heard(time.monotonic())
         self._pump()
@@ -200,7 +203,7 @@ class Dealer:
         self._set_timer(busy=bool(self._unsent or len(self._in_flight)))
 
     def _keep_alive(self, now: float) -> None:
-        if self._liveness.lost(now):
+        if self._connected and self._liveness.lost(now):
             log.warning("%s: silent for %.1f s; connecting anew", self._endpoint, self._liveness.silent_for(now))
             self.reopen(f"{self._endpoint} is silent")
             self._on_silence()

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from kato_transport import ClientOptions, Request, Response, TransportError
-from kato_transport.errors import CallTimeout, ConnectionLost, LocalProtocolError
+from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, LocalProtocolError
 from kato_transport.protocol.correlation import CorrelationIds, InFlight
 from kato_transport.wire import decode_response, encode_request
 from kato_transport.zeromq import Channel
@@ -18,7 +18,7 @@ WINDOW = 64
 Outcome = Response | Exception
 
 
-class OldServerTookOver(ConnectionLost):
+class OldServerTookOver(Exception):
     """Answers without correlation came: the server there now could not read the requests."""
 
 
@@ -56,9 +56,11 @@ class Pipeline:
             while len(self._in_flight):
                 self._take_one(channel)
                 self._fill_window(channel)
+        except OldServerTookOver:
+            self._settle_in_flight(ConnectionLost("a server without correlation ids took over; ask again"))
+            raise
         except TransportError as exc:
-            for index in self._in_flight.abandoned():
-                self._outcomes[index] = exc
+            self._settle_in_flight(exc)
             raise
 
     def settle_rest(self, outcome: Outcome) -> None:
@@ -92,12 +94,18 @@ class Pipeline:
             for index in self._in_flight.abandoned():
                 late = self._requests[index]
                 self._outcomes[index] = CallTimeout(late.method, late.timeout_s, exc.endpoint)
+            silence = f"{exc.endpoint} has answered nothing for {exc.timeout_s:g} s; not sent"
+            self.settle_rest(ConnectFailed(silence))
             return
         if len(frames) < 2:
-            raise OldServerTookOver("a server without correlation ids took over; ask again")
+            raise OldServerTookOver
         answered = self._in_flight.answered(frames[0])
         if answered is not None:
             self._outcomes[answered] = self._decoded(frames[-1])
+
+    def _settle_in_flight(self, outcome: Outcome) -> None:
+        for index in self._in_flight.abandoned():
+            self._outcomes[index] = outcome
 
     def _decoded(self, message: bytes) -> Outcome:
         try:

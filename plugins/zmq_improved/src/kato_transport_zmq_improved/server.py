@@ -13,7 +13,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import zmq
@@ -24,6 +23,7 @@ from kato_transport.protocol.liveness import Peers
 from kato_transport.runner import Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
 from kato_transport.zeromq import bound_endpoint, close_server, server_socket
+from kato_transport_zmq_improved.waker import Waker
 
 TICK_MS = 100
 """How soon the thread sees that it shall end."""
@@ -52,10 +52,7 @@ class ImprovedServer:
         self._runner = Runner(service, options, features=("correlation",), name="kato-improved")
         self._peers = Peers(options.heartbeat_interval_s, options.liveness)
         self._answers: deque[tuple[Frames, bytes]] = deque()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
-        self._woken = False
+        self._waker = Waker()
         self._on_workers = 0
         self._stop = False
         self._closed = False
@@ -82,17 +79,16 @@ class ImprovedServer:
             self._closed = True
             self._runner.close()
             self._stop = True
-            self._wake()
+            self._waker.wake()
             self._thread.join()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            self._waker.close()
 
     # --- the socket's thread ------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
-        poller.register(self._wake_read, zmq.POLLIN)
+        poller.register(self._waker.descriptor, zmq.POLLIN)
         next_sweep = time.monotonic() + 1.0
         while not self._stop:
             try:
@@ -157,15 +153,12 @@ class ImprovedServer:
                 self._send(envelope, message)
             else:
                 self._answers.append((envelope, message))
-                self._wake()
+                self._waker.wake()
 
         return reply
 
     def _send_answers(self) -> None:
-        if self._woken:
-            self._woken = False
-            with suppress(BlockingIOError):
-                os.read(self._wake_read, 64)
+        self._waker.clear()
         while self._answers:
             envelope, message = self._answers.popleft()
             self._on_workers -= 1
@@ -180,9 +173,3 @@ class ImprovedServer:
         except zmq.ZMQError as exc:
             self.dropped += 1
             log.debug("answer to %r dropped: %s", envelope[0], exc)
-
-    def _wake(self) -> None:
-        if not self._woken:
-            self._woken = True
-            with suppress(BlockingIOError):
-                os.write(self._wake_write, b"\0")

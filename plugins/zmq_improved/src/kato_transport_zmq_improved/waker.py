@@ -1,0 +1,40 @@
+"""A pipe by which worker threads wake the thread that waits on a socket."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+
+
+class Waker:
+    """`wake` from any thread makes `descriptor` readable until `clear`; after `close` it does nothing.
+
+    A handler may outlive its server: the lock keeps it from writing to a descriptor that is somebody else's by then.
+    """
+
+    def __init__(self) -> None:
+        self.descriptor, self._write = os.pipe()
+        os.set_blocking(self.descriptor, False)
+        os.set_blocking(self._write, False)
+        self._lock = threading.Lock()
+        self._woken = False
+        self._closed = False
+
+    def wake(self) -> None:
+        with self._lock:
+            if not self._woken and not self._closed:
+                self._woken = True
+                os.write(self._write, b"\0")
+
+    def clear(self) -> None:
+        """To be called before looking for what one was woken for, so that nothing is missed."""
+        with self._lock, suppress(BlockingIOError):
+            self._woken = False
+            os.read(self.descriptor, 1)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            os.close(self.descriptor)
+            os.close(self._write)
