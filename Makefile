@@ -8,7 +8,7 @@ demo: .venv/.synced          ## processor, server, gateway and clients, a failur
 	$(BIN)/kato-transport demo
 
 test: .venv/.synced          ## the ordinary test run
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 conformance: .venv/.synced   ## the conformance kit for one transport: make conformance TRANSPORT=improved
 	KATO_ZMQ_IMPLEMENTATION=$(or $(TRANSPORT),improved) $(BIN)/python -m pytest --pyargs kato_transport.testing.suite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -51,6 +52,7 @@ class Client(Calls):
         super().__init__(endpoint, timeout_s)
         self._connection = connection
         self._executor: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
         self._closed = False
 
     def request(self, request: Request) -> Response:
@@ -89,10 +91,7 @@ class Client(Calls):
             raise ClientClosed(f"the client of {self.endpoint} is closed")
         if hasattr(self._connection, "submit"):
             return _result_of(cast("MultiplexConnection", self._connection).submit(request), method)
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(_THREADS_FOR_LOCKSTEP, "kato-submit")
-            fork.watch(self)
-        return self._executor.submit(lambda: self.request(request).result(method))
+        return self._threads().submit(lambda: self.request(request).result(method))
 
     def call_many(
         self, calls: Iterable[Call], *, timeout_s: float | None = None, processor_id: str = ""
@@ -114,9 +113,10 @@ class Client(Calls):
 
     def close(self) -> None:
         """Let go of every socket and thread; does nothing when called again."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
         self._connection.close()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
@@ -125,12 +125,23 @@ class Client(Calls):
         """The executor's threads are the parent's."""
         fork.abandon(self._executor)
         self._executor = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        """Threads for calls through a connection that has no futures of its own."""
+        with self._lock:
+            if self._closed:
+                raise ClientClosed(f"the client of {self.endpoint} is closed")
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(_THREADS_FOR_LOCKSTEP, "kato-submit")
+                fork.watch(self)
+            return self._executor
 
     def _call_again(self, request: Request, deadline: float, failed: TransportError) -> dict[str, Any]:
         from tenacity import Retrying

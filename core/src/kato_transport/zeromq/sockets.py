@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket as unix
 from typing import Any
+from uuid import uuid4
 
 import zmq
 
@@ -79,6 +80,21 @@ def close_server(sock: Sock, endpoint: str) -> None:
     sock.unbind(endpoint)
     monitor.poll(UNBIND_MS)
     close_monitored(sock, monitor)
+
+
+def open_back_door(sock: Sock) -> str:
+    """A second endpoint of a server's socket, for `knock` only: its thread waits in `recv`, which nothing else ends."""
+    endpoint = f"inproc://{uuid4().hex}"
+    sock.bind(endpoint)
+    return endpoint
+
+
+def knock(kind: int, back_door: str) -> None:
+    """Have a server's thread receive an empty message, from a client socket of the kind that goes with it."""
+    with current_context().socket(kind) as sock:
+        sock.linger = SERVER_LINGER_MS
+        sock.connect(back_door)
+        sock.send(b"")
 
 
 def bind(sock: Sock, endpoint: str) -> None:

@@ -15,10 +15,10 @@ import zmq
 from kato_transport import Request, ServerOptions, Service
 from kato_transport.runner import CLOSING, Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
-from kato_transport.zeromq import bound_endpoint, close_server, server_socket
+from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket
 
-TICK_MS = 100
-"""How soon the thread sees that it shall end."""
+GRACE_S = 0.5
+"""What closing may take beyond the drain time, when a handler is slow to end."""
 
 log = logging.getLogger("kato_transport.basic")
 
@@ -30,8 +30,9 @@ class BasicServer:
         self._codec = options.codec
         self._limit = options.max_message_bytes
         self._drain_s = options.drain_s
-        self._socket = server_socket(zmq.REP, endpoint, options.max_message_bytes, rcvtimeo=TICK_MS)
+        self._socket = server_socket(zmq.REP, endpoint, options.max_message_bytes)
         self.endpoint = bound_endpoint(self._socket)
+        self._back_door = open_back_door(self._socket)
         self._runner = Runner(service, options, name="kato-basic")
         self._stop = False
         self.requests = self.malformed = 0
@@ -46,18 +47,16 @@ class BasicServer:
     def close(self) -> None:
         if os.getpid() != self._pid:  # a forked child has neither the thread nor the socket
             return
-        self._stop = True
-        self._thread.join(self._drain_s + TICK_MS / 1000)
+        if not self._stop:
+            self._stop = True
+            knock(zmq.REQ, self._back_door)
+        self._thread.join(self._drain_s + GRACE_S)
         if self._thread.is_alive():
             log.warning("closed with a handler still running after %g s", self._drain_s)
 
     def _run(self) -> None:
         while not self._stop:
-            try:
-                frames = self._receive()
-            except zmq.Again:
-                continue
-            self._send(self._answer(frames))
+            self._send(self._answer(self._receive()))
         close_server(self._socket, self.endpoint)
 
     def _receive(self) -> list[bytes]:

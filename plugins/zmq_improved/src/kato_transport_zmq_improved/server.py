@@ -22,11 +22,11 @@ from kato_transport.model import Framing
 from kato_transport.protocol.liveness import Peers
 from kato_transport.runner import Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
-from kato_transport.zeromq import bound_endpoint, close_server, server_socket
+from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket
 from kato_transport_zmq_improved.waker import Waker
 
-TICK_MS = 100
-"""How soon the thread sees that it shall end."""
+TICK_MS = 1_000
+"""How often the thread looks after silent clients, messages or not."""
 
 MOST_FRAMES = 8
 """An envelope of more is no client's; it is refused rather than carried around."""
@@ -49,6 +49,7 @@ class ImprovedServer:
             zmq.ROUTER, endpoint, options.max_message_bytes, router_mandatory=True, router_handover=True, rcvtimeo=TICK_MS
         )
         self.endpoint = bound_endpoint(self._socket)
+        self._back_door = open_back_door(self._socket)
         self._runner = Runner(service, options, features=("correlation",), name="kato-improved")
         self._peers = Peers(options.heartbeat_interval_s, options.liveness)
         self._answers: deque[tuple[Frames, bytes]] = deque()
@@ -79,7 +80,7 @@ class ImprovedServer:
             self._closed = True
             self._runner.close()
             self._stop = True
-            self._waker.wake()
+            knock(zmq.DEALER, self._back_door)
             self._thread.join()
             self._waker.close()
 

@@ -1,0 +1,7 @@
+"""The rest transport (HTTP) passes the conformance kit."""
+
+from kato_transport.testing import TransportConformance
+
+
+class TestRest(TransportConformance):
+    name = "rest"
