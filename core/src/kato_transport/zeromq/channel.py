@@ -49,9 +49,7 @@ class Channel:
                 left_s = deadline - time.monotonic()
             self._check_given_up(request)
             if self.broke():
-                raise ConnectionLost(
-                    f"{request.method}: the connection to {self._endpoint} broke after sending; it may have run"
-                )
+                return self._last_words(request)
             if left_s * 1000 < TICK_MS and not self._socket.poll(max(0, int(left_s * 1000))):
                 raise CallTimeout(request.method, request.timeout_s, self._endpoint)
 
@@ -94,6 +92,12 @@ class Channel:
             self._check_given_up(request)
             if time.monotonic() >= until:
                 raise ConnectFailed(f"{request.method}: nothing listens at {self._endpoint}; nothing was sent")
+
+    def _last_words(self, request: Request) -> list[bytes]:
+        """An answer that came just before the connection broke, as a closing server sends it."""
+        if readable(self._socket):
+            return self._frames()
+        raise ConnectionLost(f"{request.method}: the connection to {self._endpoint} broke after sending; it may have run")
 
     def _check_given_up(self, request: Request) -> None:
         if self._given_up is not None:

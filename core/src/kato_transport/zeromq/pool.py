@@ -49,15 +49,20 @@ class ChannelPool:
             raise
         self._give_back(channel)
 
-    def drop(self, error: Callable[[Request], TransportError]) -> None:
-        """Close what is kept, and end the calls under way with an error: the peer behind them is gone."""
+    def drop_idle(self) -> None:
+        """Close what is kept: something may still come on it that is not for the next call."""
         with self._changed:
             idle, self._idle = self._idle, []
             self._open.difference_update(idle)
-            for channel in self._open:
-                channel.give_up(error)
         for channel in idle:
             channel.close()
+
+    def drop(self, error: Callable[[Request], TransportError]) -> None:
+        """Close what is kept, and end the calls under way with an error: the peer behind them is gone."""
+        self.drop_idle()
+        with self._changed:
+            for channel in self._open:
+                channel.give_up(error)
 
     def close(self) -> None:
         """Close every channel; calls under way end with `ClientClosed`, and are waited for. Idempotent."""

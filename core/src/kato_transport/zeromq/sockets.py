@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import socket as unix
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,8 @@ RECONNECT_MAX_MS = 100
 SERVER_LINGER_MS = 500
 UNBIND_MS = 1_000
 LAST_PORT = 65_535
+READING_S = 0.05
+"""What a client gets to read a last answer before the connection goes."""
 Sock = zmq.Socket[bytes]
 _MALFORMED = (errno.EINVAL, errno.EPROTONOSUPPORT, zmq.ENOCOMPATPROTO)
 
@@ -74,12 +77,19 @@ def close_monitored(sock: Sock, monitor: Sock) -> None:
     sock.close()
 
 
-def close_server(sock: Sock, endpoint: str) -> None:
-    """Close a server's socket, and wait until its port is free: libzmq lets go of it on a thread of its own."""
+def close_server(sock: Sock, just_answered: bool) -> None:
+    """Close a server's socket, and wait until its port is free: libzmq lets go of it on a thread of its own.
+
+    Not by unbinding first: that ends the connections together with the listener, and answers that were not yet on their
+    way are lost; closing gives them the linger time. And not at once where something was `just_answered`: a client's libzmq
+    with `IMMEDIATE` set drops what it has received, and nobody has read yet, together with the connection.
+    """
+    if just_answered:
+        time.sleep(READING_S)
     monitor = sock.get_monitor_socket(zmq.EVENT_CLOSED)
-    sock.unbind(endpoint)
+    sock.close()
     monitor.poll(UNBIND_MS)
-    close_monitored(sock, monitor)
+    monitor.close()
 
 
 def open_back_door(sock: Sock) -> str:

@@ -34,7 +34,7 @@ class BasicServer:
         self.endpoint = bound_endpoint(self._socket)
         self._back_door = open_back_door(self._socket)
         self._runner = Runner(service, options, name="kato-basic")
-        self._stop = False
+        self._stop = self._working = self._drained = False
         self.requests = self.malformed = 0
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="kato-basic-server", daemon=True)
@@ -48,6 +48,7 @@ class BasicServer:
         if os.getpid() != self._pid:  # a forked child has neither the thread nor the socket
             return
         if not self._stop:
+            self._drained = self._working
             self._stop = True
             knock(zmq.REQ, self._back_door)
         self._thread.join(self._drain_s + GRACE_S)
@@ -56,8 +57,11 @@ class BasicServer:
 
     def _run(self) -> None:
         while not self._stop:
-            self._send(self._answer(self._receive()))
-        close_server(self._socket, self.endpoint)
+            frames = self._receive()
+            self._working = True
+            self._send(self._answer(frames))
+            self._working = False
+        close_server(self._socket, self._drained)
 
     def _receive(self) -> list[bytes]:
         frames = [self._socket.recv()]

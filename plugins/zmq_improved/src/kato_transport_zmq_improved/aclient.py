@@ -17,12 +17,20 @@ from kato_transport_zmq_improved.negotiation import PING, correlates
 
 
 class AsyncImprovedConnection:
-    """Made on a running event loop, and used on it; `on_silence` is called when the peer has gone silent.
+    """Made on a running event loop, and used on it.
+
+    `on_new_connection` is called when another server may have come, `on_silence` when the server has gone silent.
 
     Old servers are asked one request at a time, as their answers carry nothing to tell them apart.
     """
 
-    def __init__(self, endpoint: str, options: ClientOptions, on_silence: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        options: ClientOptions,
+        on_new_connection: Callable[[], None] = lambda: None,
+        on_silence: Callable[[], None] = lambda: None,
+    ) -> None:
         self._endpoint = endpoint
         self._options = options
         self._ids = CorrelationIds()
@@ -30,6 +38,7 @@ class AsyncImprovedConnection:
         self._one_at_a_time = asyncio.Lock()
         self._closed = False
         self._dealer = Dealer(endpoint, options, self._forget_features, on_silence)
+        self._on_new_connection = on_new_connection
 
     async def request(self, request: Request) -> Response:
         if self._closed:
@@ -55,6 +64,7 @@ class AsyncImprovedConnection:
 
     def _forget_features(self) -> None:
         self._correlates = None
+        self._on_new_connection()
 
     async def _negotiate(self, request: Request, deadline: float) -> None:
         """Ask once, however many tasks would like to know."""

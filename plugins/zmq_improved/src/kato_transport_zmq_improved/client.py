@@ -24,8 +24,6 @@ from kato_transport_zmq_improved.companion import Companion
 from kato_transport_zmq_improved.negotiation import PING, correlates
 from kato_transport_zmq_improved.pipeline import OldServerTookOver, Pipeline
 
-OLD_SERVER = "a server without correlation ids took over, which could not read the request; ask again"
-
 
 class ImprovedConnection:
     """Safe to be shared by threads, and usable in a forked child."""
@@ -39,17 +37,17 @@ class ImprovedConnection:
         self._lock = threading.Lock()
         self._ids = CorrelationIds()
         self._correlates: bool | None = None
-        self._companion: Companion | None = Companion(endpoint, options, self._on_silence)
+        self._companion: Companion | None = Companion(endpoint, options, self._on_new_connection, self._on_silence)
         forks.watch(self)
 
     def request(self, request: Request) -> Response:
         deadline = time.monotonic() + request.timeout_s
         message = encode_request(self._codec, request, self._options.max_message_bytes)
         if self._knows_correlation(request, deadline):
-            answer = self._correlated(request, message, deadline)
-            if answer is not None:
-                return decode_response(self._codec, answer)
-            self._on_old_server()
+            try:
+                return decode_response(self._codec, self._correlated(request, message, deadline))
+            except OldServerTookOver:
+                self._on_old_server()
         return self._plain(request, message, deadline)
 
     def request_many(self, requests: Sequence[Request]) -> list[Response | Exception]:
@@ -66,7 +64,7 @@ class ImprovedConnection:
             if self._closed:
                 raise ClientClosed(f"the client of {self._endpoint} is closed")
             if self._companion is None:  # as after a fork
-                self._companion = Companion(self._endpoint, self._options, self._on_silence)
+                self._companion = Companion(self._endpoint, self._options, self._on_new_connection, self._on_silence)
             return self._companion.submit(request)
 
     def stats(self) -> dict[str, Any]:
@@ -92,19 +90,26 @@ class ImprovedConnection:
     def _on_old_server(self) -> None:
         """It could not read the request: ask it in its own way, where no answer to a correlated request can come."""
         self._correlates = False
-        self._pool.drop(lambda request: ConnectionLost(f"{request.method}: {OLD_SERVER}"))
+        self._pool.drop_idle()
+
+    def _on_new_connection(self) -> None:
+        """Another server may be there now, which can more, or less."""
+        self._correlates = None
 
     def _on_silence(self) -> None:
         """The heartbeats found the server silent: calls under way need not wait out their time."""
         self._pool.drop(lambda request: ConnectionLost(f"{request.method}: {self._endpoint} has gone silent; it may have run"))
 
     def _knows_correlation(self, request: Request, deadline: float) -> bool:
-        """Whether the server echoes correlation ids; asked once, in a way that old servers understand."""
-        if self._correlates is None:
+        """Whether the server echoes correlation ids; asked once per connection, in a way that old servers understand."""
+        known = self._correlates
+        if known is None:
+            self._pool.drop_idle()  # so that what comes is the ping's answer, and not a late one of before
             with self._pool.channel(request, deadline) as channel:
                 channel.send(request, self._codec.encode(PING))
-                self._correlates = correlates(self._codec, channel.receive(request, deadline)[-1])
-        return self._correlates
+                known = correlates(self._codec, channel.receive(request, deadline)[-1])
+            self._correlates = known
+        return known
 
     def _plain(self, request: Request, message: bytes, deadline: float) -> Response:
         """One exchange with a server that knows no correlation; a late answer dies with its channel."""
@@ -112,15 +117,15 @@ class ImprovedConnection:
             channel.send(request, message)
             return decode_response(self._codec, channel.receive(request, deadline)[-1])
 
-    def _correlated(self, request: Request, message: bytes, deadline: float) -> bytes | None:
-        """The answer's bytes; None from a server that cannot read correlated requests."""
+    def _correlated(self, request: Request, message: bytes, deadline: float) -> bytes:
+        """The answer's bytes; `OldServerTookOver` from a server that cannot read correlated requests."""
         with self._pool.channel(request, deadline) as channel:
             correlation = self._ids.next()
             channel.send(request, correlation, message)
             try:
                 while (frames := channel.receive(request, deadline))[0] != correlation:
                     if len(frames) < 2:
-                        return None
+                        raise OldServerTookOver
                 return frames[-1]
             except CallTimeout as exc:
                 late = exc

@@ -10,13 +10,15 @@ from kato_transport import ClientOptions, Request, Response
 from kato_transport.background import background
 from kato_transport_zmq_improved.aclient import AsyncImprovedConnection
 
+Callback = Callable[[], None]
+
 
 class Companion:
     """An `AsyncImprovedConnection` run by somebody who is not on its loop."""
 
-    def __init__(self, endpoint: str, options: ClientOptions, on_silence: Callable[[], None]) -> None:
+    def __init__(self, endpoint: str, options: ClientOptions, on_new_connection: Callback, on_silence: Callback) -> None:
         async def make() -> AsyncImprovedConnection:
-            return AsyncImprovedConnection(endpoint, options, on_silence)
+            return AsyncImprovedConnection(endpoint, options, on_new_connection, on_silence)
 
         background.acquire()
         try:

@@ -46,11 +46,11 @@ class Dealer:
     """Connects at once and reconnects by itself; `close` ends what is in flight with `ClientClosed`."""
 
     def __init__(
-        self, endpoint: str, options: ClientOptions, on_old_server: Callable[[], None], on_silence: Callable[[], None]
+        self, endpoint: str, options: ClientOptions, on_new_connection: Callable[[], None], on_silence: Callable[[], None]
     ) -> None:
         self._endpoint = endpoint
         self._options = options
-        self._on_old_server = on_old_server
+        self._on_new_connection = on_new_connection
         self._on_silence = on_silence
         self._loop = asyncio.get_running_loop()
         self._in_flight: InFlight[Exchange] = InFlight()
@@ -121,13 +121,14 @@ class Dealer:
         What is possible is asked of `EVENTS` alone, which takes in news from libzmq's own threads; a send by itself may
         not, and then fails although there is a peer.
         """
-        while True:
-            if readable(self._socket):
-                self._take(self._socket.recv_multipart(zmq.DONTWAIT))
-            elif self._unsent and writable(self._socket):
-                self._send_next()
-            else:
-                return
+        self._take_all()
+        while self._unsent and writable(self._socket):
+            self._send_next()
+            self._take_all()
+
+    def _take_all(self) -> None:
+        while readable(self._socket):
+            self._take(self._socket.recv_multipart(zmq.DONTWAIT))
 
     def _on_monitor(self) -> None:
         """A broken connection ends what was sent over it; a new one lets what waits go out."""
@@ -137,11 +138,14 @@ class Dealer:
             event = int.from_bytes(self._monitor.recv_multipart()[0][:2], "little")
             if event == zmq.EVENT_DISCONNECTED:
                 self._connected = False
+                self._take_all()  # answers may have come just before
                 for exchange in self._in_flight.abandoned():
                     _fail(exchange, _lost(exchange, self._endpoint))
             else:
                 self._connected = True
                 self.reconnections += 1
+                if self.reconnections:
+                    self._on_new_connection()
                 self._liveness.heard(time.monotonic())
         self._pump()
 
@@ -178,7 +182,7 @@ class Dealer:
             _answer(exchange, message)
             return
         self.reopen("a server without correlation ids took over")
-        self._on_old_server()
+        self._on_new_connection()
 
     # --- time ---------------------------------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class ImprovedServer:
         self._on_workers = 0
         self._stop = False
         self._closed = False
+        self._drained = False
         self._closing = threading.Lock()
         self.requests = self.dropped = self.malformed = 0
         self._pid = os.getpid()
@@ -78,6 +79,7 @@ class ImprovedServer:
             if self._closed or os.getpid() != self._pid:  # a forked child has neither the thread nor the socket
                 return
             self._closed = True
+            self._drained = self._on_workers > 0
             self._runner.close()
             self._stop = True
             knock(zmq.DEALER, self._back_door)
@@ -107,7 +109,7 @@ class ImprovedServer:
                 next_sweep = time.monotonic() + 1.0
                 self._peers.forget_silent(time.monotonic())
         self._send_answers()
-        close_server(self._socket, self.endpoint)
+        close_server(self._socket, self._drained)
 
     def _take_waiting(self) -> None:
         for _ in range(DRAIN):
