@@ -155,7 +155,8 @@ class RemoteError(TransportError):
         super().__init__(method, message, code)
 
     def __str__(self) -> str:
-        return f"{self.method}: {self.message} [{self.code}]"
+        said = self.message if self.message.startswith(self.method) else f"{self.method}: {self.message}"
+        return f"{said} [{self.code}]"
 
 
 class ServerBusy(RemoteError):

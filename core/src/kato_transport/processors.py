@@ -148,8 +148,13 @@ def checked_observation(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    """Finite, as JSON knows no other."""
-    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and math.isfinite(value))
+    """Finite, as JSON knows no other, and within what a float holds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 _OBSERVATION: dict[str, tuple[Callable[[Any], bool], str]] = {

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from kato_transport import ServiceError
 from kato_transport.processors import checked_observation
-from kato_transport_processor_memory.plain import is_finite, plain_copy
+from kato_transport_processor_memory.plain import plain_copy
 from kato_transport_processor_memory.vectors import VectorSum, add_up
 
 
@@ -40,7 +40,6 @@ class Observation:
 def read_observation(params: Mapping[str, Any]) -> Observation:
     """The observation in a call's params; `ServiceError` names the field that is missing or wrong."""
     fields = checked_observation(params)
-    _check_finite(fields)
     _check_source(fields)
     vectors = [list(vector) for vector in fields["vectors"]]
     return Observation(
@@ -52,13 +51,6 @@ def read_observation(params: Mapping[str, Any]) -> Observation:
         metadata=_metadata(fields),
         vector_sum=_vector_sum(vectors),
     )
-
-
-def _check_finite(fields: Mapping[str, Any]) -> None:
-    if not all(is_finite(number) for vector in fields["vectors"] for number in vector):
-        raise ServiceError("observe: vectors must be lists of finite numbers")
-    if not all(map(is_finite, fields["emotives"].values())):
-        raise ServiceError("observe: emotives must be finite numbers")
 
 
 def _check_source(fields: Mapping[str, Any]) -> None:

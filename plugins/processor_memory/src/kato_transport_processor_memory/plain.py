@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 
@@ -17,11 +16,3 @@ def plain_copy(value: Any) -> Any:
     if not same:
         raise ValueError("not plain JSON data: its keys must be strings, and its sequences lists")
     return copied
-
-
-def is_finite(number: float) -> bool:
-    """Whether a number fits a float: neither NaN nor infinite, nor an int beyond a float's range."""
-    try:
-        return math.isfinite(number)
-    except OverflowError:
-        return False
