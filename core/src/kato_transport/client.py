@@ -14,7 +14,7 @@ from attrs import evolve
 
 from kato_transport import fork
 from kato_transport.contracts import AsyncConnection, Connection, MultiplexConnection
-from kato_transport.errors import ClientClosed, ConnectionLost, ServerBusy, TransportError
+from kato_transport.errors import ClientClosed, ConnectionLost, InvalidSetting, ServerBusy, TransportError
 from kato_transport.kato.methods import IDEMPOTENT
 from kato_transport.model import Request, Response
 from kato_transport.retry import may_retry, policy
@@ -36,11 +36,14 @@ class Calls:
     def _request(
         self, method: str, params: Params | None, timeout_s: float | None, processor_id: str, idempotent: bool | None
     ) -> Request:
+        timeout_s = self.timeout_s if timeout_s is None else timeout_s
+        if not timeout_s > 0:
+            raise InvalidSetting(f"{method}: timeout_s must be above 0, not {timeout_s!r}")
         return Request(
             method=method,
             params={} if params is None else params,
             processor_id=processor_id,
-            timeout_s=self.timeout_s if timeout_s is None else timeout_s,
+            timeout_s=timeout_s,
             idempotent=method in IDEMPOTENT if idempotent is None else idempotent,
         )
 

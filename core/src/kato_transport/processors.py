@@ -118,6 +118,10 @@ def _import_object(spec: str) -> Any:
 
 def _call_factory(spec: str, found: Any, settings: ProcessorSettings) -> Processor:
     if not inspect.isclass(found) and hasattr(found, "observe"):
+        if settings.processor_id:
+            raise InvalidSetting(
+                f"processor {spec!r} is made already, and has an id; it cannot be given {settings.processor_id!r}"
+            )
         return cast("Processor", found)
     if not callable(found):
         raise InvalidSetting(f"processor {spec!r}: {found!r} is neither a processor nor a factory of one")

@@ -46,10 +46,13 @@ class Runner:
 
     def start(self, request: Request, reply: Reply) -> None:
         """Have the request answered: by `reply`, called once, at once or later on a worker's thread."""
+        if request.method == "ping":  # first of all, as it tells whoever asks what this server can do
+            reply(self._pong())
+            return
         if self._closing:
             reply(CLOSING)
             return
-        lane = INLINE if request.method == "ping" else self._lane(request)
+        lane = self._lane(request)
         if lane == INLINE:
             reply(self.answer(request))
             return

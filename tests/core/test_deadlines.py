@@ -1,0 +1,80 @@
+"""Callbacks at points in time, from one thread that is there only as long as it is needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from kato_transport.deadlines import Deadlines
+
+from .waiting import WAIT_S, threads_named, until
+
+NAME = "kato-test-deadlines"
+
+
+@pytest.fixture
+def deadlines() -> Iterator[Deadlines]:
+    """Closed at the end."""
+    made = Deadlines(NAME)
+    yield made
+    made.close()
+
+
+def test_callbacks_come_in_the_order_of_their_times(deadlines: Deadlines) -> None:
+    """Whatever the order they were added in."""
+    seen: list[int] = []
+    now = time.monotonic()
+    for number in (3, 1, 2, 0):
+        deadlines.add(now + 0.02 * number, lambda number=number: seen.append(number))  # type: ignore[misc]
+    until(lambda: len(seen) == 4, "a callback did not come")
+    assert seen == [0, 1, 2, 3]
+
+
+def test_none_comes_before_its_time(deadlines: Deadlines) -> None:
+    """Nor much after it."""
+    came: list[float] = []
+    due = time.monotonic() + 0.05
+    deadlines.add(due, lambda: came.append(time.monotonic()))
+    until(lambda: bool(came), "the callback did not come")
+    assert 0 <= came[0] - due < 1.0
+
+
+def test_an_earlier_one_overtakes_one_that_is_waited_for(deadlines: Deadlines) -> None:
+    """The thread wakes for it."""
+    early = threading.Event()
+    deadlines.add(time.monotonic() + 60, lambda: None)
+    deadlines.add(time.monotonic() + 0.01, early.set)
+    assert early.wait(WAIT_S)
+
+
+def test_what_is_due_already_comes_at_once(deadlines: Deadlines) -> None:
+    """Times in the past included."""
+    came = threading.Event()
+    deadlines.add(time.monotonic() - 1, came.set)
+    assert came.wait(WAIT_S)
+
+
+def test_a_callback_may_add_another(deadlines: Deadlines) -> None:
+    """Or close everything."""
+    came = threading.Event()
+    deadlines.add(time.monotonic(), lambda: deadlines.add(time.monotonic(), came.set))
+    assert came.wait(WAIT_S)
+    deadlines.add(time.monotonic(), deadlines.close)
+    until(lambda: threads_named(NAME) == [], "the thread was left")
+
+
+def test_the_thread_starts_with_the_first_and_ends_with_the_close(deadlines: Deadlines) -> None:
+    """What was still to come, comes no more."""
+    assert threads_named(NAME) == []
+    came: list[int] = []
+    deadlines.add(time.monotonic() + 60, lambda: came.append(1))
+    assert threads_named(NAME) == [NAME]
+    deadlines.close()
+    deadlines.close()
+    assert threads_named(NAME) == []
+    deadlines.add(time.monotonic(), lambda: came.append(2))
+    assert threads_named(NAME) == []
+    assert came == []

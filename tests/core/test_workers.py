@@ -1,0 +1,180 @@
+"""Worker threads: lanes keep their order and run beside each other, queues end, and no thread is left."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kato_transport.workers import Workers
+
+from .waiting import WAIT_S, threads_named, until
+
+NAME = "lanes"
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What holds jobs back; opened at the end, whatever happened."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_jobs_of_one_lane_run_in_order_and_one_at_a_time() -> None:
+    """Whichever threads take them."""
+    workers, done = Workers(4, 1000, NAME), []
+    running = 0
+
+    def job(number: int) -> None:
+        nonlocal running
+        running += 1
+        assert running == 1
+        done.append(number)
+        running -= 1
+
+    for number in range(500):
+        assert workers.submit("lane", lambda number=number: job(number))  # type: ignore[misc]
+    assert workers.close(WAIT_S)
+    assert done == list(range(500))
+
+
+def test_lanes_run_beside_each_other(gate: threading.Event) -> None:
+    """Three that meet at a barrier do meet."""
+    workers, met = Workers(3, 10, NAME), threading.Barrier(4)
+    for lane in ("a", "b", "c"):
+        workers.submit(lane, lambda: met.wait(WAIT_S))  # type: ignore[arg-type, return-value]
+    met.wait(WAIT_S)
+    assert workers.close(WAIT_S)
+
+
+def test_jobs_without_a_lane_run_beside_each_other() -> None:
+    """The empty lane is no lane."""
+    workers, met = Workers(3, 10, NAME), threading.Barrier(4)
+    for _ in range(3):
+        workers.submit("", lambda: met.wait(WAIT_S))  # type: ignore[arg-type, return-value]
+    met.wait(WAIT_S)
+    assert workers.close(WAIT_S)
+
+
+def test_a_slow_lane_takes_one_thread_only(gate: threading.Event) -> None:
+    """However many jobs wait in it, the others have the rest."""
+    workers, done = Workers(2, 100, NAME), threading.Event()
+    for _ in range(50):
+        workers.submit("slow", lambda: gate.wait(WAIT_S))  # type: ignore[arg-type, return-value]
+    workers.submit("quick", done.set)
+    assert done.wait(WAIT_S)
+    gate.set()
+    assert workers.close(WAIT_S)
+
+
+def test_a_full_queue_refuses_and_takes_again_once_there_is_room(gate: threading.Event) -> None:
+    """What was refused has not been queued."""
+    workers, started, done = Workers(1, 2, NAME), threading.Event(), []
+    workers.submit("", lambda: (started.set(), gate.wait(WAIT_S)))  # type: ignore[arg-type, return-value]
+    assert started.wait(WAIT_S)
+    assert workers.submit("", lambda: done.append(1))
+    assert workers.submit("lane", lambda: done.append(2))
+    assert not workers.submit("", lambda: done.append(3))
+    assert not workers.submit("lane", lambda: done.append(4))
+    gate.set()
+    until(lambda: len(done) == 2, "the queued jobs did not run")
+    assert workers.submit("", lambda: done.append(5))
+    assert workers.close(WAIT_S)
+    assert done == [1, 2, 5]
+
+
+def test_a_job_that_fails_stops_neither_its_thread_nor_its_lane(caplog: pytest.LogCaptureFixture) -> None:
+    """And is logged."""
+    workers, done = Workers(1, 10, NAME), []
+
+    def fail() -> None:
+        raise RuntimeError("burst")
+
+    for _ in range(3):
+        workers.submit("lane", fail)
+    workers.submit("lane", lambda: done.append(1))
+    assert workers.close(WAIT_S)
+    assert done == [1]
+    assert "a job of lanes failed" in caplog.text
+
+
+@pytest.mark.parametrize("leave", [SystemExit, KeyboardInterrupt], ids=lambda kind: kind.__name__)
+def test_a_job_that_would_leave_the_process_ends_only_itself(leave: type[BaseException]) -> None:
+    """A handler that calls `sys.exit` takes neither its thread nor its lane with it."""
+    workers, done = Workers(1, 10, NAME), threading.Event()
+
+    def exit_() -> None:
+        raise leave
+
+    workers.submit("lane", exit_)
+    workers.submit("lane", done.set)
+    try:
+        assert done.wait(WAIT_S / 5)
+    finally:
+        workers.close(0)
+
+
+def test_threads_are_started_as_they_are_needed() -> None:
+    """One job at a time needs one, whatever the limit."""
+    workers = Workers(8, 10, "frugal")
+    assert threads_named("frugal") == []
+    for _ in range(20):
+        done = threading.Event()
+        workers.submit("", done.set)
+        assert done.wait(WAIT_S)
+        until(lambda: workers._idle == 1, "the thread did not come back")
+    assert threads_named("frugal") == ["frugal-0"]
+    assert workers.close(WAIT_S)
+
+
+def test_closing_gives_what_was_taken_its_time_and_leaves_no_thread(gate: threading.Event) -> None:
+    """And takes nothing more."""
+    workers, done = Workers(3, 100, "leaving"), []
+    for number in range(30):
+        workers.submit(str(number % 4), lambda: (gate.wait(WAIT_S), done.append(1)))  # type: ignore[arg-type, return-value]
+    opener = threading.Timer(0.05, gate.set)
+    opener.start()
+    assert workers.close(WAIT_S)
+    opener.join()
+    assert len(done) == 30
+    assert not workers.submit("", lambda: None)
+    assert threads_named("leaving") == []
+    assert workers.close(WAIT_S)
+
+
+@pytest.mark.parametrize("lane", ["", "lane"], ids=["without a lane", "in a lane"])
+def test_jobs_still_waiting_when_the_drain_time_is_over_are_dropped(gate: threading.Event, lane: str) -> None:
+    """Nothing begins after the close, and the threads go once what ran has ended."""
+    workers, started, done = Workers(1, 10, "dropping"), threading.Event(), []
+    workers.submit(lane, lambda: (started.set(), gate.wait(WAIT_S)))  # type: ignore[arg-type, return-value]
+    assert started.wait(WAIT_S)
+    workers.submit(lane, lambda: done.append(1))
+    assert not workers.close(0.01)
+    gate.set()
+    until(lambda: threads_named("dropping") == [], "a thread was left")
+    assert done == []
+
+
+def test_closing_twice_and_closing_unused_does_nothing() -> None:
+    """Promptly."""
+    workers = Workers(2, 2, NAME)
+    assert workers.close(WAIT_S)
+    assert workers.close(WAIT_S)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 4), st.lists(st.sampled_from(["", "a", "b", "c"]), max_size=60))
+def test_every_job_runs_once_and_every_lane_in_order(threads: int, lanes: list[str]) -> None:
+    """Whatever the mixture."""
+    workers, done = Workers(threads, 1000, NAME), []
+    for number, lane in enumerate(lanes):
+        assert workers.submit(lane, lambda job=(lane, number): done.append(job))  # type: ignore[misc]
+    assert workers.close(WAIT_S)
+    assert sorted(done) == sorted((lane, number) for number, lane in enumerate(lanes))
+    for lane in ("a", "b", "c"):
+        order = [number for name, number in done if name == lane]
+        assert order == sorted(order)

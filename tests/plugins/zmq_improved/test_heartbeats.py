@@ -1,0 +1,113 @@
+"""Signs of life: asked for after an interval of silence, and a peer that gives none is connected to anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import kato_transport as kt
+
+from .peers import WAIT_S, RawRouter, until
+
+INTERVAL_S = 0.05
+
+
+@pytest.fixture
+def router() -> Iterator[RawRouter]:
+    """A server by hand."""
+    with RawRouter() as made:
+        yield made
+
+
+def test_a_client_that_calls_nothing_asks_for_signs_of_life(router: RawRouter, connection: Callable[..., Any]) -> None:
+    """One each interval, and it does not take the answers for a reason to reconnect."""
+    connected = connection(router.endpoint, heartbeat_interval_s=INTERVAL_S)
+    until(lambda: router.heartbeats >= 5, "no heartbeats came")
+    assert connected.stats()["reconnections"] == 0
+    assert connected.stats()["silent_s"] < INTERVAL_S * 3
+    assert router.requests == 0
+
+
+def test_an_asynchronous_client_does_so_too(router: RawRouter) -> None:
+    """On its own loop."""
+
+    async def run() -> None:
+        async with kt.aconnect(router.endpoint, transport="improved", heartbeat_interval_s=INTERVAL_S):
+            await asyncio.to_thread(until, lambda: router.heartbeats >= 5, "no heartbeats came")
+
+    asyncio.run(run())
+
+
+def test_an_interval_of_nothing_means_no_heartbeats(router: RawRouter, connection: Callable[..., Any]) -> None:
+    """Whatever else goes over the connection."""
+    connected = connection(router.endpoint, heartbeat_interval_s=0)
+    for _ in range(20):
+        connected.request(kt.Request("ping"))
+    assert router.heartbeats == 0
+
+
+def test_a_silent_peer_is_noticed_and_connected_to_anew(router: RawRouter, connection: Callable[..., Any]) -> None:
+    """By a new socket, until it speaks again; then calls go on."""
+    connected = connection(router.endpoint, heartbeat_interval_s=INTERVAL_S, liveness=2)
+    assert connected.request(kt.Request("ping", timeout_s=WAIT_S)).body["status"] == "okay"
+    until(lambda: router.heartbeats > 0, "no heartbeat came")
+    known = len(router.identities)
+    router.silent.set()
+    until(lambda: len(router.identities) > known, "nobody connected anew")
+    router.silent.clear()
+    assert connected.request(kt.Request("ping", timeout_s=WAIT_S)).body["status"] == "okay"
+    assert connected.submit(kt.Request("ping", timeout_s=WAIT_S)).result(WAIT_S).body["status"] == "okay"
+    until(lambda: connected.stats()["silent_s"] < 2 * INTERVAL_S, "the peer is still taken for silent")
+
+
+def test_what_was_in_flight_at_a_silent_peer_is_lost_long_before_its_time(
+    router: RawRouter, connection: Callable[..., Any]
+) -> None:
+    """`ConnectionLost`: it may have run."""
+    connected = connection(router.endpoint, heartbeat_interval_s=INTERVAL_S, liveness=2)
+    connected.submit(kt.Request("ping", timeout_s=WAIT_S)).result(WAIT_S)
+    router.silent.set()
+    futures = [connected.submit(kt.Request("observe", timeout_s=600)) for _ in range(5)]
+    for future in futures:
+        with pytest.raises(kt.ConnectionLost, match=r"observe: .* is silent; it may have run"):
+            future.result(WAIT_S)
+
+
+def test_kept_sockets_of_a_silent_peer_are_let_go_of(router: RawRouter, connection: Callable[..., Any]) -> None:
+    """A host that is gone says no goodbye, so they would be used once more each."""
+    connected = connection(router.endpoint, heartbeat_interval_s=INTERVAL_S, liveness=2)
+    connected.request(kt.Request("ping", timeout_s=WAIT_S))
+    assert connected.stats()["connections"] == 1
+    router.silent.set()
+    until(lambda: connected.stats()["connections"] == 0, "the kept socket is still there")
+
+
+def test_a_server_counts_its_clients_up_and_down(serve: Callable[..., kt.RunningServer]) -> None:
+    """Those that were heard within its liveness."""
+    server = serve(heartbeat_interval_s=INTERVAL_S, liveness=4)
+    assert server.stats()["clients"] == 0
+    clients = [kt.connect(server.endpoint, transport="improved", heartbeat_interval_s=INTERVAL_S) for _ in range(3)]
+    until(lambda: server.stats()["clients"] >= 3, "clients are not counted")
+    clients.pop().close()
+    until(lambda: server.stats()["clients"] == 2, "a client that left is still counted")
+    for client in clients:
+        client.close()
+    until(lambda: server.stats()["clients"] == 0, "clients that left are still counted")
+
+
+def test_a_client_whose_server_is_not_there_yet_is_not_told_that_it_is_silent(
+    connection: Callable[..., Any], serve: Callable[..., kt.RunningServer]
+) -> None:
+    """It finds the server once there is one."""
+    port = serve()
+    endpoint = port.endpoint
+    port.close()
+    connected = connection(endpoint, heartbeat_interval_s=INTERVAL_S, liveness=2)
+    with pytest.raises(kt.ConnectFailed):
+        connected.request(kt.Request("echo", timeout_s=4 * INTERVAL_S))
+    serve(endpoint)
+    assert connected.request(kt.Request("echo", timeout_s=WAIT_S)).body["status"] == "okay"
+    assert connected.submit(kt.Request("echo", timeout_s=WAIT_S)).result(WAIT_S).body["status"] == "okay"

@@ -1,0 +1,135 @@
+"""Many requests in flight: through restarts, past stuck servers, and with an end in time for each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+import kato_transport as kt
+
+from .conftest import Service
+from .peers import WAIT_S, RawRouter, until
+
+CALLS = 500
+SHORT_S = 0.3
+
+
+def test_many_calls_are_answered_in_order(serve: Callable[..., kt.RunningServer]) -> None:
+    """More than the window holds, errors among them."""
+    with kt.connect(serve().endpoint, transport="improved", timeout_s=WAIT_S) as client:
+        calls = [("echo" if number % 10 else "no such method", {"value": number}) for number in range(CALLS)]
+        for number, item in enumerate(client.call_many(calls)):
+            if number % 10:
+                assert isinstance(item, dict)
+                assert item["value"] == number
+            else:
+                assert isinstance(item, kt.RemoteError)
+        assert client.call_many([]) == []
+
+
+def test_many_calls_go_on_through_restarts(serve: Callable[..., kt.RunningServer]) -> None:
+    """Each is answered or lost, in its place; what comes after the last restart is answered."""
+    server = serve()
+    stop = threading.Event()
+
+    def restart() -> None:
+        running = server
+        while not stop.wait(0.1):
+            running.close()
+            running = serve(server.endpoint)
+
+    with kt.connect(server.endpoint, transport="improved", timeout_s=WAIT_S) as client:
+        thread = threading.Thread(target=restart)
+        thread.start()
+        answered = lost = 0
+        try:
+            ends = time.monotonic() + 1.2
+            while time.monotonic() < ends:
+                for number, item in enumerate(client.call_many([("echo", {"value": n}) for n in range(CALLS)])):
+                    if isinstance(item, dict):
+                        assert item["value"] == number
+                        answered += 1
+                    else:
+                        assert isinstance(item, (kt.ConnectionLost, kt.ConnectFailed, kt.ServerBusy))
+                        lost += 1
+        finally:
+            stop.set()
+            thread.join()
+        assert answered > CALLS
+        assert lost > 0
+        assert all(isinstance(item, dict) for item in client.call_many([("echo", {})] * CALLS))
+
+
+def test_many_calls_to_a_stuck_server_all_end_in_their_time() -> None:
+    """All were made at once, so all are over at once, however many windows they fill."""
+    with RawRouter() as router, kt.connect(router.endpoint, transport="improved", timeout_s=WAIT_S) as client:
+        client.call("ping")
+        router.silent.set()
+        started = time.monotonic()
+        items = client.call_many([("echo", {})] * 300, timeout_s=SHORT_S)
+        took_s = time.monotonic() - started
+    assert all(isinstance(item, (kt.CallTimeout, kt.ConnectFailed)) for item in items)
+    assert isinstance(items[0], kt.CallTimeout)
+    assert took_s < 3 * SHORT_S
+
+
+def test_one_call_that_is_stuck_holds_up_none_of_the_many(serve: Callable[..., kt.RunningServer], service: Service) -> None:
+    """It alone runs out of time."""
+    with kt.connect(serve().endpoint, transport="improved", timeout_s=WAIT_S) as client:
+        items = client.call_many([("hold", {}), *[("echo", {"value": n}) for n in range(200)]], timeout_s=4 * SHORT_S)
+        assert isinstance(items[0], kt.CallTimeout)
+        assert [item["value"] for item in items[1:] if isinstance(item, dict)] == list(range(200))
+        service.gate.set()
+        assert client.call("echo", {"value": "next"})["value"] == "next"
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known to correlate", "never heard"])
+def test_tasks_at_once_to_a_stuck_server_all_end_in_their_time(known: bool) -> None:
+    """Asking what the server can do is part of a call's time, and so is waiting for somebody else to ask."""
+    with RawRouter() as router:
+
+        async def run() -> tuple[list[object], float]:
+            async with kt.aconnect(router.endpoint, transport="improved", timeout_s=WAIT_S) as client:
+                if known:
+                    await client.call("ping")
+                router.silent.set()
+                started = time.monotonic()
+                calls = [client.call("echo", timeout_s=SHORT_S) for _ in range(8)]
+                return list(await asyncio.gather(*calls, return_exceptions=True)), time.monotonic() - started
+
+        items, took_s = asyncio.run(run())
+    assert all(isinstance(item, (kt.CallTimeout, kt.ConnectFailed)) for item in items)
+    assert took_s < 3 * SHORT_S
+
+
+def test_futures_of_a_stuck_server_all_end_in_their_time() -> None:
+    """As the tasks do, whose way they take."""
+    with RawRouter() as router, kt.connect(router.endpoint, transport="improved", timeout_s=WAIT_S) as client:
+        router.silent.set()
+        started = time.monotonic()
+        futures = [client.submit("echo", timeout_s=SHORT_S) for _ in range(8)]
+        errors = [future.exception(WAIT_S) for future in futures]
+        took_s = time.monotonic() - started
+    assert all(isinstance(error, (kt.CallTimeout, kt.ConnectFailed)) for error in errors)
+    assert took_s < 3 * SHORT_S
+
+
+def test_a_server_that_restarts_ends_what_is_in_flight_at_once(
+    serve: Callable[..., kt.RunningServer], service: Service
+) -> None:
+    """Not when its time is over, and what is called next finds the new one."""
+    server = serve(drain_s=0.05)
+    with kt.connect(server.endpoint, transport="improved", timeout_s=600) as client:
+        futures = [client.submit("hold") for _ in range(4)]
+        until(lambda: service.holding == 4, "the calls did not start")
+        server.close()
+        for future in futures:
+            with pytest.raises(kt.ConnectionLost):
+                future.result(WAIT_S)
+        serve(server.endpoint)
+        assert client.call("echo", {"value": 1})["value"] == 1
+        assert client.submit("echo", {"value": 2}).result(WAIT_S)["value"] == 2
