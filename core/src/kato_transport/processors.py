@@ -102,7 +102,10 @@ def make_processor(spec: str, settings: ProcessorSettings) -> Processor:
         spec, settings = rest, evolve(settings, processor_id=processor_id)
     if ":" not in spec:
         return registry().processor(spec).create(settings)
-    return _call_factory(spec, _import_object(spec), settings)
+    found = _import_object(spec)
+    if separator and _is_made(found):
+        raise InvalidSetting(f"processor {spec!r} is made already, and has an id; it cannot be given {processor_id!r}")
+    return _call_factory(spec, found, settings)
 
 
 def _import_object(spec: str) -> Any:
@@ -117,11 +120,7 @@ def _import_object(spec: str) -> Any:
 
 
 def _call_factory(spec: str, found: Any, settings: ProcessorSettings) -> Processor:
-    if not inspect.isclass(found) and hasattr(found, "observe"):
-        if settings.processor_id:
-            raise InvalidSetting(
-                f"processor {spec!r} is made already, and has an id; it cannot be given {settings.processor_id!r}"
-            )
+    if _is_made(found):
         return cast("Processor", found)
     if not callable(found):
         raise InvalidSetting(f"processor {spec!r}: {found!r} is neither a processor nor a factory of one")
@@ -131,6 +130,10 @@ def _call_factory(spec: str, found: Any, settings: ProcessorSettings) -> Process
         raise
     except Exception as exc:
         raise InvalidSetting(f"processor {spec!r}: its factory failed: {type(exc).__name__}: {exc}") from exc
+
+
+def _is_made(found: Any) -> bool:
+    return not inspect.isclass(found) and hasattr(found, "observe")
 
 
 def _takes_argument(factory: Callable[..., Any]) -> bool:
