@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import kato_transport as kt
-from kato_transport.processors import make_processor
+from kato_transport.processor_specs import make_processor
 
 from . import samples
 

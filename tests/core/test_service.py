@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import kato_transport as kt
-from kato_transport.service import CONCURRENT, INLINE, as_service, lane_of
+from kato_transport.lanes import CONCURRENT, INLINE, lane_of
+from kato_transport.service import as_service
 
 
 class Least:

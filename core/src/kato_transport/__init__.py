@@ -31,10 +31,10 @@ from kato_transport.errors import (
     UnsupportedCapability,
 )
 from kato_transport.hookspecs import hookimpl
+from kato_transport.lanes import inline
 from kato_transport.model import Capability, ErrorCode, Request, Response
 from kato_transport.plugins import registry
 from kato_transport.processors import Processor, ProcessorFactory, ProcessorSettings
-from kato_transport.service import inline
 
 __all__ = [
     "AsyncClient",

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kato_transport.contracts import Codec, EventHandler, EventTransport, Transport
 from kato_transport.errors import PluginBroken, PluginDisabled, UnknownPlugin, UnknownTransport
+from kato_transport.processors import ProcessorFactory
 from kato_transport.shelf import Installed, Shelf
 
 if TYPE_CHECKING:
     import click
 
-    from kato_transport.processors import ProcessorFactory
     from kato_transport.settings import Settings
 
 SELECTED_GROUP = "kato_transport"
@@ -107,8 +107,6 @@ class Registry:
 
     def processors_of(self, name: str) -> list[ProcessorFactory]:
         """What the plugin of that entry point registers as processor factories; loads it."""
-        from kato_transport.processors import ProcessorFactory
-
         found = self._selected.call(name, "kato_register_processors")
         return [_checked(name, item, (ProcessorFactory,)) for item in found]
 

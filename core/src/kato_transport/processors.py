@@ -1,4 +1,4 @@
-"""Processors: what answers KATO's methods, and how one is found.
+"""Processors: what answers KATO's methods.
 
 A processor is any object with KATO's own method names (`observe(dict)`, `learn()`, `get_predictions(…)`, …), so the full
 KATO engine needs no adapter. `Processor` writes them all down; what an engine of either era calls differently is listed
@@ -7,17 +7,14 @@ in `kato_transport.kato.engine`.
 
 from __future__ import annotations
 
-import importlib
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, cast, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from attrs import Factory, evolve, frozen
+from attrs import Factory, frozen
 
-from kato_transport.errors import ConfigurationError, InvalidSetting, ServiceError
-from kato_transport.plugins import registry
+from kato_transport.errors import ServiceError
 
 
 class Processor(Protocol):
@@ -89,59 +86,6 @@ class ProcessorFactory(Protocol):
 
     def create(self, settings: ProcessorSettings) -> Processor:
         """A processor; `ConfigurationError` where it cannot be made (an unwritable path, an invalid genome)."""
-
-
-def make_processor(spec: str, settings: ProcessorSettings) -> Processor:
-    """A processor from `[ID=]NAME` or `[ID=]module:factory`.
-
-    NAME is an installed processor. A factory is called with the settings, if it takes an argument, or with none; an
-    object that is a processor already is taken as it is. `ConfigurationError` where neither can be had.
-    """
-    processor_id, separator, rest = spec.partition("=")
-    if separator:
-        spec, settings = rest, evolve(settings, processor_id=processor_id)
-    if ":" not in spec:
-        return registry().processor(spec).create(settings)
-    found = _import_object(spec)
-    if separator and _is_made(found):
-        raise InvalidSetting(f"processor {spec!r} is made already, and has an id; it cannot be given {processor_id!r}")
-    return _call_factory(spec, found, settings)
-
-
-def _import_object(spec: str) -> Any:
-    module_name, _, path = spec.partition(":")
-    try:
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
-    except (Exception, SystemExit) as exc:
-        raise InvalidSetting(f"processor {spec!r}: {type(exc).__name__}: {exc}; expected an importable module:factory") from exc
-    return found
-
-
-def _call_factory(spec: str, found: Any, settings: ProcessorSettings) -> Processor:
-    if _is_made(found):
-        return cast("Processor", found)
-    if not callable(found):
-        raise InvalidSetting(f"processor {spec!r}: {found!r} is neither a processor nor a factory of one")
-    try:
-        return cast("Processor", found(settings) if _takes_argument(found) else found())
-    except ConfigurationError:
-        raise
-    except Exception as exc:
-        raise InvalidSetting(f"processor {spec!r}: its factory failed: {type(exc).__name__}: {exc}") from exc
-
-
-def _is_made(found: Any) -> bool:
-    return not inspect.isclass(found) and hasattr(found, "observe")
-
-
-def _takes_argument(factory: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
 def checked_observation(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from kato_transport.errors import (
     RemoteError,
     ServiceError,
 )
+from kato_transport.lanes import INLINE, lane_of
 from kato_transport.model import ErrorCode, Request, Response
-from kato_transport.service import INLINE, lane_of
 from kato_transport.workers import Workers
 
 Reply = Callable[[Response], None]

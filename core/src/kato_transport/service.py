@@ -1,38 +1,16 @@
-"""From whatever a user serves to one `Service`: a function, a table of functions, a processor, or several.
-
-A service says where a request runs by its `lane`: `INLINE` on the server's I/O thread (for what is fast), `CONCURRENT` on
-any worker, any other word on a worker too, but one request of that word at a time and in order.
-"""
+"""From whatever a user serves to one `Service`: a function, a table of functions, a processor, or several."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any
 
 from kato_transport.contracts import Service
 from kato_transport.errors import ConfigurationError, ServiceError
+from kato_transport.kato.service import ProcessorService
+from kato_transport.lanes import CONCURRENT, INLINE
 from kato_transport.model import ErrorCode, Request, Response
-
-INLINE: Final = "inline"
-CONCURRENT: Final = ""
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def inline(function: F) -> F:
-    """Mark a function as fast: it runs on the server's I/O thread, and nothing else is received meanwhile."""
-    function.kato_inline = True  # type: ignore[attr-defined]
-    return function
-
-
-def lane_of(service: Service) -> Callable[[Request], str]:
-    """How a service places its requests; a plain function is inline where it is marked so, else concurrent."""
-    lane: Callable[[Request], str] | None = getattr(service, "lane", None)
-    if lane is not None:
-        return lane
-    word = INLINE if getattr(service, "kato_inline", False) else CONCURRENT
-    return lambda request: word
 
 
 class FunctionTable:
@@ -79,8 +57,6 @@ def as_service(served: Any) -> Service:
     if _is_processor(served):
         served = [served]
     if isinstance(served, Sequence) and not isinstance(served, (str, bytes)) and all(map(_is_processor, served)):
-        from kato_transport.kato.service import ProcessorService  # it stands on this module
-
         return ProcessorService(served)
     if callable(served) and not inspect.iscoroutinefunction(served) and not inspect.isclass(served):
         return served  # type: ignore[no-any-return]

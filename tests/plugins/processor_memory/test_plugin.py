@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import kato_transport as kt
-from kato_transport.processors import make_processor
+from kato_transport.processor_specs import make_processor
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ import click
 import kato_transport as kt
 from kato_transport.cli.output import as_json
 from kato_transport.endpoints import default_endpoint
-from kato_transport.processors import ProcessorSettings, make_processor
+from kato_transport.processor_specs import make_processor
+from kato_transport.processors import ProcessorSettings
 from kato_transport.settings import Settings
 
 DEFAULT_PROCESSOR = "processor_memory"

@@ -13,8 +13,8 @@ from typing import Any
 from kato_transport.errors import InvalidSetting, ServiceError
 from kato_transport.kato.engine import Engine
 from kato_transport.kato.methods import METHODS
+from kato_transport.lanes import INLINE
 from kato_transport.model import ErrorCode, Request, Response
-from kato_transport.service import INLINE
 
 
 class ProcessorService:
