@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import zmq
 
@@ -24,17 +23,18 @@ TICK_MS = 50
 class Channel:
     """One connected socket; not to be used by two threads at once, but for `give_up`."""
 
-    def __init__(self, kind: int, endpoint: str, options: ClientOptions, **socket_options: Any) -> None:
+    def __init__(self, kind: int, endpoint: str, options: ClientOptions) -> None:
         self._endpoint = endpoint
         self._options = options
         self._given_up: Callable[[Request], TransportError] | None = None
-        self._socket, self._monitor = client_socket(
-            kind, endpoint, options.max_message_bytes, zmq.EVENT_DISCONNECTED, rcvtimeo=TICK_MS, **socket_options
-        )
+        self._kind = kind
+        self._connect()
 
     def send(self, request: Request, *frames: bytes) -> None:
         """Hand the frames to the connection; `ConnectFailed` where there is none within the connect timeout."""
-        self.broke()  # forget what an earlier connection came to
+        if self.broke():  # the socket may not know yet, and would take the request into a connection that is gone
+            self.close()
+            self._connect()
         until = 0.0
         while not self._sent(frames):
             until = until or time.monotonic() + min(self._options.connect_timeout_s, request.timeout_s)
@@ -76,6 +76,15 @@ class Channel:
     def abandon(self) -> None:
         """In a forked child: keep the parent's sockets, unused."""
         fork.abandon((self._socket, self._monitor))
+
+    def _connect(self) -> None:
+        self._socket, self._monitor = client_socket(
+            self._kind,
+            self._endpoint,
+            self._options.max_message_bytes,
+            zmq.EVENT_DISCONNECTED,
+            rcvtimeo=TICK_MS,
+        )
 
     def _sent(self, frames: tuple[bytes, ...]) -> bool:
         """Whether there was a connection to hand the frames to; it takes all of them or none."""

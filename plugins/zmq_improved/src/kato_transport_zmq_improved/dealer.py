@@ -122,7 +122,7 @@ class Dealer:
         not, and then fails although there is a peer.
         """
         self._take_all()
-        while self._unsent and writable(self._socket):
+        while self._unsent and self._connected and writable(self._socket):
             self._send_next()
             self._take_all()
 
@@ -211,7 +211,7 @@ class Dealer:
             log.warning("%s: silent for %.1f s; connecting anew", self._endpoint, self._liveness.silent_for(now))
             self.reopen(f"{self._endpoint} is silent")
             self._on_silence()
-        elif self._liveness.heartbeat_due(now):
+        elif self._connected and self._liveness.heartbeat_due(now):
             try:
                 self._socket.send(encode_heartbeat(self._options.codec), zmq.DONTWAIT)
             except zmq.Again:
