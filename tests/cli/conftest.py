@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+KATO_TRANSPORT = str(Path(sys.executable).with_name("kato-transport"))
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -34,9 +36,10 @@ def run() -> Run:
 class Serving:
     """A `serve` under way, with its ready line."""
 
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str], cwd: Path | None) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "kato_transport", "serve", *arguments],
+            [KATO_TRANSPORT, "serve", *arguments],
+            cwd=cwd,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,8 +62,8 @@ def serve() -> Iterator[Callable[..., Serving]]:
     """Start servers on free ports; whatever still runs is killed at the end."""
     started: list[Serving] = []
 
-    def serve(*arguments: str, **environment: str) -> Serving:
-        started.append(Serving(arguments, {"ZMQ_PORT": "0", "REST_PORT": "0", **environment}))
+    def serve(*arguments: str, cwd: Path | None = None, **environment: str) -> Serving:
+        started.append(Serving(arguments, {"ZMQ_PORT": "0", "REST_PORT": "0", **environment}, cwd))
         return started[-1]
 
     yield serve

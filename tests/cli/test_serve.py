@@ -117,7 +117,7 @@ def factory(settings):
 def test_anybodys_object_with_katos_method_names_is_a_processor(serve, tmp_path):
     """No adapter: a method of either era's name is found."""
     (tmp_path / "engine.py").write_text(ENGINE)
-    serving = serve("--no-rest", "--processor", "engine:factory", PYTHONPATH=str(tmp_path))
+    serving = serve("--no-rest", "--processor", "engine:factory", cwd=tmp_path)
     with kt.connect(serving.ready["zmq"]) as client:
         assert client.call("get_stm")["short_term_memory"] == [["w"]]
         assert client.call("get_predictions")["predictions"] == [{"name": "MODEL|x"}]
@@ -161,3 +161,8 @@ def test_what_cannot_be_served_is_a_usage_error(run, arguments, environment, tex
     assert done.returncode == 2
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_serves_without_a_disabled_gateway(serve):
+    """As without one that is not installed."""
+    assert serve(KATO_TRANSPORT_DISABLED_PLUGINS="rest").ready["rest"] is None

@@ -78,3 +78,23 @@ def test_the_thread_starts_with_the_first_and_ends_with_the_close(deadlines: Dea
     deadlines.add(time.monotonic(), lambda: came.append(2))
     assert threads_named(NAME) == []
     assert came == []
+
+
+def test_what_is_cancelled_is_not_called_and_not_kept() -> None:
+    """Answered calls leave nothing behind, however long their time was."""
+    deadlines, called = Deadlines("cancelling"), []
+    try:
+        for _ in range(1000):
+            deadlines.add(time.monotonic() + 3600, lambda: called.append(1))()
+        assert len(deadlines._heap) < 200
+        assert called == []
+    finally:
+        deadlines.close()
+
+
+def test_a_closed_one_takes_nothing() -> None:
+    """Neither a callback nor a thread."""
+    deadlines = Deadlines("closed")
+    deadlines.close()
+    deadlines.add(0.0, lambda: None)
+    assert deadlines._callbacks == {}

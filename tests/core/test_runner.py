@@ -61,7 +61,7 @@ def test_ping_is_answered_at_once_with_the_features(desk: Desk) -> None:
     runner.start(kt.Request("wait"), desk.answers.append)
     runner.start(kt.Request("ping"), desk.answers.append)
     (pong,) = desk.answers
-    assert pong.body["features"] == ["correlation", "deadline", "msgpack"]
+    assert pong.body["features"] == ["correlation", "msgpack"]
     assert "processors" not in pong.body
 
 
@@ -137,7 +137,7 @@ def test_closing_says_whether_a_handler_is_still_running(desk: Desk, caplog: pyt
             "m: sent to tcp://h:1, no answer within 1 s; it may have run",
         ),
         (kt.ConnectFailed("nobody there"), "unavailable", "nobody there"),
-        (kt.ConnectionLost("cut"), "unavailable", "cut"),
+        (kt.ConnectionLost("cut"), "connection_lost", "cut"),
         (ValueError("two\n  lines"), "internal", "m failed: ValueError: two lines"),
         (KeyError("x"), "internal", "m failed: KeyError: 'x'"),
         (RuntimeError("long " * 100), "internal", None),

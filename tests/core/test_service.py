@@ -155,3 +155,9 @@ def test_a_lane_called_inline_is_still_a_lane() -> None:
     odd = Least()
     odd.id = "inline"
     assert lane_of(as_service(odd))(kt.Request("observe")) != INLINE
+
+
+def test_a_function_called_ping_is_refused() -> None:
+    """Every server answers that itself, so it would never run."""
+    with pytest.raises(kt.ConfigurationError, match="'ping' is answered by every server itself"):
+        as_service({"ping": dict})

@@ -75,3 +75,9 @@ def test_every_link_leads_somewhere(page: Path):
     """A relative link names a file of the checkout."""
     links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_no_page_has_a_placeholder(page: Path):
+    """What is not there yet is not promised."""
+    assert re.findall(r"\b(TODO|TBD|FIXME|RESULTS)\b", page.read_text()) == []

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from attrs import define
 
-from kato_transport.client import AsyncClient, Client, ThreadedConnection
+from kato_transport.client import AsyncClient, Client, ThreadedConnection, checked_timeout
 from kato_transport.contracts import (
     AsyncConnection,
     AsyncTransport,
@@ -20,13 +20,14 @@ from kato_transport.contracts import (
     Subscription,
     Transport,
 )
-from kato_transport.errors import InvalidSetting, UnsupportedCapability
+from kato_transport.errors import PluginBroken, TransportError, UnsupportedCapability
 from kato_transport.events import KVEvent
 from kato_transport.plugins import registry
 from kato_transport.service import as_service
 from kato_transport.settings import Settings
 
 log = logging.getLogger("kato_transport.events")
+T = TypeVar("T")
 
 
 class RunningServer:
@@ -68,7 +69,8 @@ def serve(
     settings = Settings.from_env()
     found = registry().transport(transport or settings.transport)
     server_options = settings.server_options(registry().codec(codec or settings.codec), **options)
-    return RunningServer(found.serve(endpoint, as_service(served), server_options), found.name)
+    service = as_service(served)
+    return RunningServer(_from(found, lambda: found.serve(endpoint, service, server_options)), found.name)
 
 
 def gateway(
@@ -89,8 +91,8 @@ def gateway(
     def connect_upstream() -> AsyncConnection:
         return _async_connection(upstream, upstream_endpoint, settings.client_options(codec))
 
-    server = found.serve_gateway(endpoint, connect_upstream, settings.server_options(codec, **options))
-    return RunningServer(server, found.name)
+    server_options = settings.server_options(codec, **options)
+    return RunningServer(_from(found, lambda: found.serve_gateway(endpoint, connect_upstream, server_options)), found.name)
 
 
 def connect(
@@ -103,7 +105,7 @@ def connect(
     found = registry().transport(transport or settings.transport)
     client_options = settings.client_options(registry().codec(codec or settings.codec), **options)
     wait_s = _timeout(settings, timeout_s)
-    return Client(found.connect(endpoint, client_options), endpoint, wait_s)
+    return Client(_from(found, lambda: found.connect(endpoint, client_options)), endpoint, wait_s)
 
 
 def aconnect(
@@ -119,8 +121,18 @@ def aconnect(
 
 def _async_connection(transport: Transport, endpoint: str, options: ClientOptions) -> AsyncConnection:
     if isinstance(transport, AsyncTransport):
-        return transport.aconnect(endpoint, options)
-    return ThreadedConnection(transport.connect(endpoint, options))
+        return _from(transport, lambda: transport.aconnect(endpoint, options))
+    return ThreadedConnection(_from(transport, lambda: transport.connect(endpoint, options)))
+
+
+def _from(transport: Transport, make: Callable[[], T]) -> T:
+    """What a transport makes; what it raises beyond its contract is told as the plugin's fault."""
+    try:
+        return make()
+    except (TransportError, MemoryError):
+        raise
+    except Exception as exc:
+        raise PluginBroken(transport.name, f"{type(exc).__name__}: {exc}") from exc
 
 
 def subscribe(
@@ -161,6 +173,4 @@ class Fanout:
 
 def _timeout(settings: Settings, timeout_s: float | None) -> float:
     chosen = settings.timeout_s if timeout_s is None else timeout_s
-    if not chosen > 0:
-        raise InvalidSetting(f"timeout_s must be above 0, not {chosen!r}")
-    return chosen
+    return checked_timeout(chosen)

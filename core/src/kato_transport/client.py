@@ -13,17 +13,28 @@ from typing import Any, Self, cast
 from attrs import evolve
 
 from kato_transport import fork
-from kato_transport.contracts import AsyncConnection, Connection, MultiplexConnection
-from kato_transport.errors import ClientClosed, ConnectionLost, InvalidSetting, ServerBusy, TransportError
+from kato_transport.contracts import WINDOW, AsyncConnection, Connection, MultiplexConnection
+from kato_transport.errors import ClientClosed, ConnectFailed, ConnectionLost, InvalidSetting, ServerBusy, TransportError
 from kato_transport.kato.methods import IDEMPOTENT
 from kato_transport.model import Request, Response
 from kato_transport.retry import may_retry, policy
 
+LONGEST_TIMEOUT_S = 366 * 24 * 3600
+"""Within what every platform's clocks and locks can count."""
+
 Params = Mapping[str, Any]
 Call = tuple[str, Params]
 
+_SUBMIT_THREADS = "kato-submit"
 _THREADS_FOR_LOCKSTEP = 32
 """Calls at a time through a connection that carries one at a time per socket, when they are made from futures or tasks."""
+
+
+def checked_timeout(timeout_s: float) -> float:
+    """A timeout as it was given; `InvalidSetting` for one that nobody can wait for."""
+    if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
+        raise InvalidSetting(f"timeout_s must be above 0 and at most {LONGEST_TIMEOUT_S}, not {timeout_s!r}")
+    return timeout_s
 
 
 class Calls:
@@ -36,14 +47,11 @@ class Calls:
     def _request(
         self, method: str, params: Params | None, timeout_s: float | None, processor_id: str, idempotent: bool | None
     ) -> Request:
-        timeout_s = self.timeout_s if timeout_s is None else timeout_s
-        if not timeout_s > 0:
-            raise InvalidSetting(f"{method}: timeout_s must be above 0, not {timeout_s!r}")
         return Request(
             method=method,
             params={} if params is None else params,
             processor_id=processor_id,
-            timeout_s=timeout_s,
+            timeout_s=self.timeout_s if timeout_s is None else checked_timeout(timeout_s),
             idempotent=method in IDEMPOTENT if idempotent is None else idempotent,
         )
 
@@ -94,7 +102,8 @@ class Client(Calls):
             raise ClientClosed(f"the client of {self.endpoint} is closed")
         if hasattr(self._connection, "submit"):
             return _result_of(cast("MultiplexConnection", self._connection).submit(request), method)
-        return self._threads().submit(lambda: self.request(request).result(method))
+        deadline = time.monotonic() + request.timeout_s
+        return self._threads().submit(lambda: self.request(_still_in_time(request, deadline)).result(method))
 
     def call_many(
         self, calls: Iterable[Call], *, timeout_s: float | None = None, processor_id: str = ""
@@ -122,7 +131,8 @@ class Client(Calls):
             self._closed = True
         self._connection.close()
         if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
+            own = threading.current_thread().name.startswith(_SUBMIT_THREADS)  # a callback cannot wait for its own thread
+            self._executor.shutdown(wait=not own, cancel_futures=True)
 
     def after_fork_in_child(self) -> None:
         """The executor's threads are the parent's."""
@@ -142,7 +152,7 @@ class Client(Calls):
             if self._closed:
                 raise ClientClosed(f"the client of {self.endpoint} is closed")
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(_THREADS_FOR_LOCKSTEP, "kato-submit")
+                self._executor = ThreadPoolExecutor(_THREADS_FOR_LOCKSTEP, _SUBMIT_THREADS)
                 fork.watch(self)
             return self._executor
 
@@ -199,7 +209,13 @@ class AsyncClient(Calls):
         if self._closed:
             raise ClientClosed(f"the client of {self.endpoint} is closed")
         requests = [self._request(method, params, timeout_s, processor_id, None) for method, params in calls]
-        answers = await asyncio.gather(*map(self.request, requests), return_exceptions=True)
+        window = asyncio.Semaphore(WINDOW)
+
+        async def answer(request: Request) -> Response:
+            async with window:
+                return await self.request(request)
+
+        answers = await asyncio.gather(*map(answer, requests), return_exceptions=True)
         return [_item(answer, request) for answer, request in zip(answers, requests, strict=True)]
 
     async def close(self) -> None:
@@ -237,7 +253,12 @@ class ThreadedConnection:
         self._executor = ThreadPoolExecutor(_THREADS_FOR_LOCKSTEP, "kato-async")
 
     async def request(self, request: Request) -> Response:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._connection.request, request)
+        deadline = time.monotonic() + request.timeout_s
+
+        def call() -> Response:
+            return self._connection.request(_still_in_time(request, deadline))
+
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
     async def close(self) -> None:
         def close() -> None:
@@ -279,6 +300,13 @@ def _result_of(answered: Future[Response], method: str) -> Future[dict[str, Any]
 
     answered.add_done_callback(settle)
     return result
+
+
+def _still_in_time(request: Request, deadline: float) -> Request:
+    """The request with what is left of its time after waiting for a thread."""
+    if time.monotonic() >= deadline:
+        raise ConnectFailed(f"{request.method}: all threads were busy for {request.timeout_s:g} s; nothing was sent")
+    return _shortened(request, deadline)
 
 
 def _shortened(request: Request, deadline: float) -> Request:

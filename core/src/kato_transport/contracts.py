@@ -17,6 +17,10 @@ from attrs import field, frozen, validators
 from kato_transport.events import KVEvent
 from kato_transport.model import Capability, Request, Response
 
+WINDOW = 64
+"""Requests of one `call_many` in flight at once: enough to hide the round trip, few enough to leave a server's queue to
+others."""
+
 Service = Callable[[Request], Response]
 """What a server calls for each request; it answers every one of them and does not raise."""
 

@@ -8,35 +8,64 @@ import threading
 import time
 from collections.abc import Callable
 
+from kato_transport import fork
+
+COMPACT_AT = 64
+"""Cancelled entries that may lie about before they are swept; beyond, half of all may be."""
+
 
 class Deadlines:
     """Calls each callback once its time has come; the thread starts with the first and ends with `close`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._closed = False
+        self._heap: list[tuple[float, int]] = []
+        self._callbacks: dict[int, Callable[[], None]] = {}
         self._order = itertools.count()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._closed = False
 
-    def add(self, at: float, callback: Callable[[], None]) -> None:
-        """Have `callback` called at `at` (monotonic seconds), or soon after."""
+    def add(self, at: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called at `at` (monotonic seconds), or soon after; gives what cancels that."""
+        key = next(self._order)
         with self._changed:
-            heapq.heappush(self._heap, (at, next(self._order), callback))
-            if self._thread is None and not self._closed:
+            if self._closed:
+                return lambda: None
+            self._callbacks[key] = callback
+            heapq.heappush(self._heap, (at, key))
+            if self._thread is None:
+                fork.watch(self)
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
-            self._changed.notify()
+            elif self._heap[0][1] == key:
+                self._changed.notify()
+        return lambda: self._cancel(key)
 
     def close(self) -> None:
         """Call nothing any more; idempotent."""
         with self._changed:
             self._closed = True
             self._heap.clear()
+            self._callbacks.clear()
             self._changed.notify()
-        if self._thread not in (None, threading.current_thread()):
-            self._thread.join()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def after_fork_in_child(self) -> None:
+        """The thread is the parent's, and so is whoever waits."""
+        self._heap = []
+        self._callbacks = {}
+        self._changed = threading.Condition()
+        self._thread = None
+
+    def _cancel(self, key: int) -> None:
+        with self._changed:
+            self._callbacks.pop(key, None)
+            if len(self._heap) > COMPACT_AT + 2 * len(self._callbacks):
+                self._heap = [entry for entry in self._heap if entry[1] in self._callbacks]
+                heapq.heapify(self._heap)
 
     def _run(self) -> None:
         while not self._closed:
@@ -49,5 +78,7 @@ class Deadlines:
                 self._changed.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
             due = []
             while self._heap and self._heap[0][0] <= time.monotonic():
-                due.append(heapq.heappop(self._heap)[2])
+                callback = self._callbacks.pop(heapq.heappop(self._heap)[1], None)
+                if callback is not None:
+                    due.append(callback)
             return due

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from kato_transport import fork
-from kato_transport.contracts import ClientOptions, EventHandler, EventTransport, ServerOptions, Service, Transport
+from kato_transport.contracts import WINDOW, ClientOptions, EventHandler, EventTransport, ServerOptions, Service, Transport
 from kato_transport.deadlines import Deadlines
 from kato_transport.errors import (
     BindFailed,
@@ -65,7 +65,7 @@ class MemoryServer:
         self.endpoint = endpoint if endpoint != SCHEME else f"{SCHEME}{next(_hub.names)}"
         self._codec = options.codec
         self._limit = options.max_message_bytes
-        self._runner = Runner(service, options, features=("correlation",), name="kato-memory")
+        self._runner = Runner(service, options, features=("correlation", "deadline"), name="kato-memory")
         self._pending: set[Future[bytes]] = set()
         with _hub.lock:
             if self.endpoint in _hub.servers:
@@ -119,11 +119,16 @@ class MemoryConnection:
     def submit(self, request: Request) -> Future[Response]:
         answered = self._start(request)
         late = CallTimeout(request.method, request.timeout_s, self._endpoint)
-        self._deadlines.add(time.monotonic() + request.timeout_s, lambda: _settle(answered, late))
+        cancel = self._deadlines.add(time.monotonic() + request.timeout_s, lambda: _settle(answered, late))
+        answered.add_done_callback(lambda _: cancel())
         return answered
 
     def request_many(self, requests: Sequence[Request]) -> list[Response | Exception]:
-        return [_outcome(answered) for answered in [self.submit(request) for request in requests]]
+        outcomes: list[Response | Exception] = []
+        for first in range(0, len(requests), WINDOW):
+            window = [self.submit(request) for request in requests[first : first + WINDOW]]
+            outcomes += map(_outcome, window)
+        return outcomes
 
     def close(self) -> None:
         self._closed = True

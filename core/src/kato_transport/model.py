@@ -47,7 +47,9 @@ class ErrorCode(StrEnum):
     TOO_LARGE = "too_large"
     UNAUTHENTICATED = "unauthenticated"
     UNAVAILABLE = "unavailable"
-    """A gateway's or proxy's own upstream cannot be reached."""
+    """A gateway's or proxy's own upstream cannot be reached: not run."""
+    CONNECTION_LOST = "connection_lost"
+    """The connection of a gateway or proxy to its upstream broke: the call may have run."""
     INTERNAL = "internal"
 
 

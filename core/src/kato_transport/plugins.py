@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kato_transport.contracts import Codec, EventHandler, EventTransport, Transport
 from kato_transport.errors import PluginBroken, PluginDisabled, UnknownPlugin, UnknownTransport
 from kato_transport.processors import ProcessorFactory
+from kato_transport.settings import Settings, flag
 from kato_transport.shelf import Installed, Shelf
 
 if TYPE_CHECKING:
     import click
 
-    from kato_transport.settings import Settings
 
 SELECTED_GROUP = "kato_transport"
 EXTENSIONS_GROUP = "kato_transport.extensions"
@@ -46,7 +46,10 @@ class Registry:
         environ = os.environ if environ is None else environ
         disabled = environ.get("KATO_TRANSPORT_DISABLED_PLUGINS", "").split(",")
         names = frozenset(word.strip() for word in disabled if word.strip())
-        trace = environ.get("KATO_TRANSPORT_TRACE_PLUGINS", "").strip().lower() in ("1", "true", "yes", "on")
+        try:
+            trace = flag(environ.get("KATO_TRANSPORT_TRACE_PLUGINS", ""))
+        except ValueError:
+            trace = False  # `Settings`, which everybody reads next, says what is wrong with it
         self._selected = Shelf(SELECTED_GROUP, names, trace)
         self._extensions = Shelf(EXTENSIONS_GROUP, names, trace)
 
@@ -63,7 +66,11 @@ class Registry:
     def register(self, plugin: object, name: str) -> None:
         """Have a plugin in this process without installing it: selectable by the name, and on as an extension."""
         self._selected.register(plugin, name)
-        self._extensions.register(plugin, name)
+        try:
+            self._extensions.register(plugin, name)
+        except PluginBroken:
+            self._selected.unregister(name)
+            raise
 
     def unregister(self, name: str) -> None:
         """Forget a plugin given to `register`."""

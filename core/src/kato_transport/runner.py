@@ -7,6 +7,7 @@ into an error answer. A transport's server decodes, calls `start`, and encodes w
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -39,7 +40,7 @@ class Runner:
     def __init__(self, service: Service, options: ServerOptions, features: Sequence[str] = (), name: str = "kato") -> None:
         self._service = service
         self._lane = lane_of(service)
-        self._features = [*features, "deadline", options.codec.name]
+        self._features = [*features, options.codec.name]
         self._workers = Workers(options.workers, options.queue_limit, f"{name}-worker")
         self._drain_s = options.drain_s
         self._closing = False
@@ -73,7 +74,9 @@ class Runner:
             if not isinstance(response, Response) or not isinstance(response.body, Mapping):
                 raise TypeError(f"the service returned {response!r:.60}, not a Response with a map")
             return response
-        except (Exception, SystemExit) as exc:
+        except BaseException as exc:  # a handler's sys.exit or CancelledError ends its request and nothing else
+            if isinstance(exc, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise
             return error_answer(request, exc)
 
     def close(self) -> bool:
@@ -101,7 +104,9 @@ def error_answer(request: Request, exc: BaseException) -> Response:
             return Response.error(str(exc), ErrorCode.TOO_LARGE)
         case LocalProtocolError():
             return Response.error(f"{request.method}: {exc}", ErrorCode.INVALID_PARAMS)
-        case ConnectFailed() | ConnectionLost() | ClientClosed():
+        case ConnectionLost():
+            return Response.error(str(exc), ErrorCode.CONNECTION_LOST)
+        case ConnectFailed() | ClientClosed():
             return Response.error(str(exc), ErrorCode.UNAVAILABLE)
         case _:
             log.error("%s failed", request.method, exc_info=exc)

@@ -17,6 +17,8 @@ class FunctionTable:
     """A service of named functions: each gets the params as keyword arguments and returns the answer's fields."""
 
     def __init__(self, functions: Mapping[str, Callable[..., Mapping[str, Any]]]) -> None:
+        if "ping" in functions:
+            raise ConfigurationError("method 'ping' is answered by every server itself; give the function another name")
         for name, function in functions.items():
             if not callable(function) or inspect.iscoroutinefunction(function):
                 raise ConfigurationError(f"method {name!r}: expected a plain function, not {function!r}")

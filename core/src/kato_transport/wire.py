@@ -41,9 +41,13 @@ class BadRequest(RemoteProtocolError):
         return Response.error(self.message, self.code)
 
 
-def encode_request(codec: Codec, request: Request, limit: int = sys.maxsize) -> bytes:
-    """The request's bytes; `LocalProtocolError` where its params cannot be carried, `MessageTooLarge` over `limit`."""
-    message: dict[str, Any] = {"method": request.method, "params": request.params, "timeout_s": request.timeout_s}
+def encode_request(codec: Codec, request: Request, limit: int = sys.maxsize, left_s: float | None = None) -> bytes:
+    """The request's bytes; `LocalProtocolError` where its params cannot be carried, `MessageTooLarge` over `limit`.
+
+    `left_s` is what is left of the caller's time by now, where that is less than the request's.
+    """
+    timeout_s = request.timeout_s if left_s is None else max(left_s, 0.001)
+    message: dict[str, Any] = {"method": request.method, "params": _as_dict(request.params), "timeout_s": timeout_s}
     if request.processor_id:
         message["processor_id"] = request.processor_id
     if request.request_id is not None:
@@ -106,17 +110,14 @@ def encode_response(codec: Codec, response: Response, request_id: RequestId = No
 
     An answer that the codec cannot carry, or of more than `limit` bytes, becomes an error answer that says so.
     """
-    body = response.body
-    if request_id is not None and "status" in body:
-        body = {**body, "request_id": request_id}
     try:
-        message = codec.encode(body)
+        message = codec.encode(_with_id(response.body, request_id))
     except LocalProtocolError as exc:
-        return codec.encode(Response.error(f"the answer {exc}"[:500], ErrorCode.INTERNAL).body)
+        return _refusal(codec, Response.error(f"the answer {exc}"[:500], ErrorCode.INTERNAL), request_id)
     if len(message) <= limit:
         return message
     text = f"the answer of {len(message)} bytes exceeds this server's {limit}"
-    return codec.encode(Response.error(text, ErrorCode.TOO_LARGE).body)
+    return _refusal(codec, Response.error(text, ErrorCode.TOO_LARGE), request_id)
 
 
 def decode_response(codec: Codec, data: bytes) -> Response:
@@ -135,6 +136,24 @@ def encode_heartbeat(codec: Codec) -> bytes:
 def encode_heartbeat_answer(codec: Codec) -> bytes:
     """The answer to a heartbeat: says `type`, so that KATO's own client does not take it for a call's answer."""
     return codec.encode({"type": "heartbeat", "status": "ok", "timestamp": time.time()})
+
+
+def _as_dict(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return fields if isinstance(fields, dict) else dict(fields)
+
+
+def _with_id(body: Mapping[str, Any], request_id: RequestId) -> dict[str, Any]:
+    if request_id is None or "status" not in body:
+        return _as_dict(body)
+    return {**body, "request_id": request_id}
+
+
+def _refusal(codec: Codec, refusal: Response, request_id: RequestId) -> bytes:
+    """Without the id where it was the id that cannot be carried."""
+    try:
+        return codec.encode(_with_id(refusal.body, request_id))
+    except LocalProtocolError:
+        return codec.encode(Response.error("the answer cannot be sent", ErrorCode.INTERNAL).body)
 
 
 def _timeout(method: str, value: Any, request_id: RequestId) -> float:

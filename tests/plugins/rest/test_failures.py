@@ -72,7 +72,7 @@ def test_old_servers_texts_stand_for_the_codes_they_lack(gateway, text, status, 
     ("error", "status", "code"),
     [
         (kt.ConnectFailed("nobody there"), 503, "unavailable"),
-        (kt.ConnectionLost("broken"), 503, "unavailable"),
+        (kt.ConnectionLost("broken"), 502, "connection_lost"),
         (kt.ClientClosed("closed"), 503, "unavailable"),
         (kt.CallTimeout("get_genome", 1.0, "tcp://there"), 504, "deadline_exceeded"),
         (kt.LocalProtocolError("integer out of range"), 400, "invalid_params"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from kato_transport.errors import InvalidSetting, TransportError, UnknownPlugin
+from kato_transport.errors import ConfigurationError, InvalidSetting, TransportError, UnknownPlugin
 
 COMMANDS = {
     "call": "Call a method and print the answer as JSON.",
@@ -33,6 +33,12 @@ class LazyCommands(click.Group):
             command: click.Command = importlib.import_module(f"kato_transport.cli.{name}").command
             return command
         return self._extensions().get(name)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        taken = name or cmd.name
+        if taken in COMMANDS or taken in self.commands:
+            raise ConfigurationError(f"a command {taken!r} is there already")
+        super().add_command(cmd, name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         rows = [(name, COMMANDS.get(name) or self._short_help(name)) for name in self.list_commands(ctx)]

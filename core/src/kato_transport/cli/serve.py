@@ -61,6 +61,7 @@ def command(
     settings = Settings.from_env()
     _log_to_stderr(settings.log_level)
     stop = _stop_on_signals()
+    sys.path.insert(0, os.getcwd())  # module:factory may lie where the command is given
     chosen = kt.registry().transport(transport or settings.transport)
     rest_port_or_default = settings.rest_port if rest_port is None else rest_port
     if endpoint is None:
@@ -93,10 +94,10 @@ def _has_gateway(asked_for: bool) -> bool:
     """Whether the REST plugin is there; serving goes on without it, unless its port was asked for."""
     try:
         kt.registry().transport("rest")
-    except kt.UnknownTransport:
+    except (kt.UnknownTransport, kt.PluginDisabled) as exc:
         if asked_for:
             raise
-        log.warning("no REST gateway: pip install kato-transport-rest, or say --no-rest")
+        log.warning("no REST gateway: %s %s", exc, "; ".join(getattr(exc, "__notes__", [])))
         return False
     return True
 

@@ -25,9 +25,13 @@ class JsonCodec:
 
     def decode(self, data: bytes) -> Any:
         try:
-            return json.loads(data)
+            return json.loads(data, parse_constant=_refuse)
         except (ValueError, RecursionError) as exc:
             raise DecodeError(self.name, bytes(data[:16]), str(exc), size=len(data)) from exc
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")
 
 
 @hookimpl

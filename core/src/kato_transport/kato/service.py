@@ -35,9 +35,11 @@ class ProcessorService:
         return list(self._engines)
 
     def lane(self, request: Request) -> str:
-        if request.method == "get_name":
+        if request.method == "get_name" or request.method not in METHODS:
             return INLINE
-        return self._lanes.get(request.processor_id, self._first_lane)
+        if not request.processor_id:
+            return self._first_lane
+        return self._lanes.get(request.processor_id, INLINE)  # an unknown one is told so at once
 
     def __call__(self, request: Request) -> Response:
         method = METHODS.get(request.method)

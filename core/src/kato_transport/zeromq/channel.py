@@ -15,7 +15,7 @@ from kato_transport import fork
 from kato_transport.contracts import ClientOptions
 from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, TransportError
 from kato_transport.model import Request
-from kato_transport.zeromq.sockets import client_socket, close_monitored, readable
+from kato_transport.zeromq.sockets import Sock, client_socket, close_monitored, readable
 
 TICK_MS = 50
 
@@ -28,29 +28,34 @@ class Channel:
         self._options = options
         self._given_up: Callable[[Request], TransportError] | None = None
         self._kind = kind
-        self._connect()
+        self._unanswered = 0
+        self._socket, self._monitor = self._connected()
 
     def send(self, request: Request, *frames: bytes) -> None:
         """Hand the frames to the connection; `ConnectFailed` where there is none within the connect timeout."""
         if self.broke():  # the socket may not know yet, and would take the request into a connection that is gone
+            if self._unanswered:
+                raise self._lost(request)
             self.close()
-            self._connect()
+            self._socket, self._monitor = self._connected()
         until = 0.0
         while not self._sent(frames):
             until = until or time.monotonic() + min(self._options.connect_timeout_s, request.timeout_s)
             self._wait_for_peer(request, until)
+        self._unanswered += 1
 
     def receive(self, request: Request, deadline: float) -> list[bytes]:
         """The next message's frames; `CallTimeout` at the deadline, `ConnectionLost` where the connection broke."""
         while True:
             try:
-                return self._frames()
+                return self._answer()
             except zmq.Again:
                 left_s = deadline - time.monotonic()
             self._check_given_up(request)
             if self.broke():
                 return self._last_words(request)
             if left_s * 1000 < TICK_MS and not self._socket.poll(max(0, int(left_s * 1000))):
+                self._unanswered = 0  # nobody waits any more
                 raise CallTimeout(request.method, request.timeout_s, self._endpoint)
 
     @property
@@ -77,14 +82,9 @@ class Channel:
         """In a forked child: keep the parent's sockets, unused."""
         fork.abandon((self._socket, self._monitor))
 
-    def _connect(self) -> None:
-        self._socket, self._monitor = client_socket(
-            self._kind,
-            self._endpoint,
-            self._options.max_message_bytes,
-            zmq.EVENT_DISCONNECTED,
-            rcvtimeo=TICK_MS,
-        )
+    def _connected(self) -> tuple[Sock, Sock]:
+        limit = self._options.max_message_bytes
+        return client_socket(self._kind, self._endpoint, limit, zmq.EVENT_DISCONNECTED, rcvtimeo=TICK_MS)
 
     def _sent(self, frames: tuple[bytes, ...]) -> bool:
         """Whether there was a connection to hand the frames to; it takes all of them or none."""
@@ -105,8 +105,16 @@ class Channel:
     def _last_words(self, request: Request) -> list[bytes]:
         """An answer that came just before the connection broke, as a closing server sends it."""
         if readable(self._socket):
-            return self._frames()
-        raise ConnectionLost(f"{request.method}: the connection to {self._endpoint} broke after sending; it may have run")
+            return self._answer()
+        raise self._lost(request)
+
+    def _answer(self) -> list[bytes]:
+        frames = self._frames()
+        self._unanswered = max(0, self._unanswered - 1)
+        return frames
+
+    def _lost(self, request: Request) -> ConnectionLost:
+        return ConnectionLost(f"{request.method}: the connection to {self._endpoint} broke after sending; it may have run")
 
     def _check_given_up(self, request: Request) -> None:
         if self._given_up is not None:

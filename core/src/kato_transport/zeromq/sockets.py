@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import zmq
 
-from kato_transport.errors import BindFailed, InvalidSetting
+from kato_transport.errors import BindFailed, ConnectFailed, InvalidSetting
 from kato_transport.zeromq.context import current_context
 
 RECONNECT_MS = 10
@@ -43,7 +43,11 @@ def client_socket(kind: int, endpoint: str, max_message_bytes: int, events: int,
     sock.reconnect_ivl_max = RECONNECT_MAX_MS
     for name, value in options.items():
         setattr(sock, name, value)
-    monitor = sock.get_monitor_socket(events)  # before connecting, so that nothing is missed
+    try:
+        monitor = sock.get_monitor_socket(events)  # before connecting, so that nothing is missed
+    except zmq.ZMQError as exc:
+        sock.close()
+        raise ConnectFailed(f"no socket for {endpoint}: {exc}; nothing was sent") from exc
     try:
         _check_port(endpoint)
         sock.connect(endpoint)
@@ -142,7 +146,10 @@ def descriptor(sock: Sock) -> int:
 
 
 def _socket(kind: int, endpoint: str, max_message_bytes: int) -> Sock:
-    sock = current_context().socket(kind)
+    try:
+        sock = current_context().socket(kind)
+    except zmq.ZMQError as exc:
+        raise ConnectFailed(f"no socket for {endpoint}: {exc}; nothing was sent") from exc
     sock.maxmsgsize = hard_limit(max_message_bytes)
     sock.tcp_keepalive = 1
     sock.tcp_keepalive_idle = 60

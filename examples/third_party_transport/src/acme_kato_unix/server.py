@@ -35,7 +35,7 @@ class UnixServer:
         self._limit = options.max_message_bytes
         self._listener = listen(self._path)
         self._inode = inode(self._path)
-        self._runner = Runner(service, options, features=("correlation",), name="acme-unix")
+        self._runner = Runner(service, options, features=("correlation", "deadline"), name="acme-unix")
         self._clients: set[asyncio.StreamWriter] = set()
         self._requests = self._malformed = self._dropped = 0
         self._lock = threading.Lock()

@@ -27,6 +27,7 @@ STATUS: Mapping[str, int] = {
     ErrorCode.TOO_LARGE: 413,
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.UNAVAILABLE: 503,
+    ErrorCode.CONNECTION_LOST: 502,
     ErrorCode.INTERNAL: 500,
 }
 

@@ -84,7 +84,11 @@ class Exchange:
 
     async def call(self, method: str, params: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """The answer's map of the processor that the path names."""
-        return await self.ask(method, params, await self.site.processors.resolve(self.processor_id))
+        return await self.ask(method, params, await self.resolved_processor())
+
+    async def resolved_processor(self) -> str:
+        """The processor that the path's id means, as the upstream is to be told; a refusal for one it has not."""
+        return await self.site.processors.resolve(self.processor_id)
 
     async def ask(self, method: str, params: Mapping[str, Any] | None = None, processor_id: str = "") -> Mapping[str, Any]:
         """The answer's map of the processor with that id, or else of the first."""

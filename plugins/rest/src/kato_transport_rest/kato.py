@@ -111,8 +111,10 @@ def clearing(method: str, word: str) -> Callable[[Exchange], Awaitable[Body]]:
 
 
 async def change_genes(exchange: Exchange) -> Body:
-    for name, value in _genes(await exchange.fields()).items():
-        await exchange.call("gene_change", {"gene_name": name, "gene_value": value})
+    genes = _genes(await exchange.fields())
+    processor_id = await exchange.resolved_processor()  # also where there is nothing to change
+    for name, value in genes.items():
+        await exchange.ask("gene_change", {"gene_name": name, "gene_value": value}, processor_id)
     return {"id": exchange.processor_id, "status": "okay", "message": "updated-genes"}
 
 

@@ -110,10 +110,14 @@ class Pool:
         connection.timeout = within_s
         try:
             connection.connect()
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:
             self.drop(connection)
             where = endpoint_of(self._host, self._port)
-            reason = f"no connection within {within_s:g} s" if isinstance(exc, TimeoutError) else exc.strerror or str(exc)
+            reason = (
+                f"no connection within {within_s:g} s"
+                if isinstance(exc, TimeoutError)
+                else getattr(exc, "strerror", None) or str(exc)
+            )
             raise ConnectFailed(f"nothing answers at {where}: {reason}") from exc
 
     def _is_closed(self) -> ClientClosed:

@@ -13,7 +13,7 @@ from kato_transport.model import ErrorCode, Request
 from kato_transport_rest.answers import Refusal, error_code
 from kato_transport_rest.upstream import ask
 
-_FAILURES = (ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED, ErrorCode.BUSY)
+_FAILURES = (ErrorCode.UNAVAILABLE, ErrorCode.CONNECTION_LOST, ErrorCode.DEADLINE_EXCEEDED, ErrorCode.BUSY)
 
 
 class Processors:

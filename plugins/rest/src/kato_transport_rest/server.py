@@ -116,7 +116,7 @@ class ServiceServer:
     """A gateway in front of a service of this process."""
 
     def __init__(self, endpoint: str, service: Service, options: ServerOptions, settings: RestSettings) -> None:
-        features = [codec.name for codec in CODECS if codec.name != options.codec.name]
+        features = ["deadline"] + [codec.name for codec in CODECS if codec.name != options.codec.name]
         self._runner = Runner(service, options, features, name="kato-rest")
         self._gateway = GatewayServer(endpoint, self._upstream, options, settings, DEFAULT_TIMEOUT_S)
         self.endpoint = self._gateway.endpoint

@@ -26,9 +26,8 @@ class BasicConnection:
 
     def request(self, request: Request) -> Response:
         deadline = time.monotonic() + request.timeout_s
-        message = encode_request(self._codec, request, self._limit)
         with self._pool.channel(request, deadline) as channel:
-            channel.send(request, message)
+            channel.send(request, encode_request(self._codec, request, self._limit, deadline - time.monotonic()))
             frames = channel.receive(request, deadline)
         if len(frames) != 1:
             raise RemoteProtocolError(f"{request.method}: the answer has {len(frames)} frames; expected one")

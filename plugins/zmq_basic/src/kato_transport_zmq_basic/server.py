@@ -59,7 +59,10 @@ class BasicServer:
         while not self._stop:
             frames = self._receive()
             self._working = True
-            self._send(self._answer(frames))
+            try:
+                self._send(self._answer(frames))
+            except Exception:
+                log.exception("a message was given up")
             self._working = False
         close_server(self._socket, self._drained)
 

@@ -1,6 +1,7 @@
 """The `improved` transport, the default: DEALER clients and a ROUTER server.
 
-The ZeroMQ Guide calls the pattern Paranoid Pirate: correlation ids, many requests in flight, heartbeats both ways. Old
+The ZeroMQ Guide calls the pattern Paranoid Pirate: correlation ids, many requests in flight, heartbeats of the
+client by which both sides notice silence. Old
 KATO clients of both framings and new clients share one port; whatever frames lie between identity and message are the
 envelope, and are echoed untouched.
 """

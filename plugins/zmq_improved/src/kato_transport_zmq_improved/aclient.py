@@ -44,9 +44,10 @@ class AsyncImprovedConnection:
         if self._closed:
             raise ClientClosed(f"the client of {self._endpoint} is closed")
         deadline = time.monotonic() + request.timeout_s
-        message = encode_request(self._options.codec, request, self._options.max_message_bytes)
         if self._correlates is None:
             await self._negotiate(request, deadline)
+        left_s = deadline - time.monotonic()
+        message = encode_request(self._options.codec, request, self._options.max_message_bytes, left_s)
         if self._correlates:
             answer = await self._dealer.exchange(request, message, self._ids.next(), deadline)
         else:

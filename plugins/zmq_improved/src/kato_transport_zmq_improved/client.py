@@ -42,13 +42,12 @@ class ImprovedConnection:
 
     def request(self, request: Request) -> Response:
         deadline = time.monotonic() + request.timeout_s
-        message = encode_request(self._codec, request, self._options.max_message_bytes)
         if self._knows_correlation(request, deadline):
             try:
-                return decode_response(self._codec, self._correlated(request, message, deadline))
+                return decode_response(self._codec, self._correlated(request, deadline))
             except OldServerTookOver:
                 self._on_old_server()
-        return self._plain(request, message, deadline)
+        return self._plain(request, deadline)
 
     def request_many(self, requests: Sequence[Request]) -> list[Response | Exception]:
         pipeline = Pipeline(self._options, self._ids, requests)
@@ -111,17 +110,17 @@ class ImprovedConnection:
             self._correlates = known
         return known
 
-    def _plain(self, request: Request, message: bytes, deadline: float) -> Response:
+    def _plain(self, request: Request, deadline: float) -> Response:
         """One exchange with a server that knows no correlation; a late answer dies with its channel."""
         with self._pool.channel(request, deadline) as channel:
-            channel.send(request, message)
+            channel.send(request, self._encoded(request, deadline))
             return decode_response(self._codec, channel.receive(request, deadline)[-1])
 
-    def _correlated(self, request: Request, message: bytes, deadline: float) -> bytes:
+    def _correlated(self, request: Request, deadline: float) -> bytes:
         """The answer's bytes; `OldServerTookOver` from a server that cannot read correlated requests."""
         with self._pool.channel(request, deadline) as channel:
             correlation = self._ids.next()
-            channel.send(request, correlation, message)
+            channel.send(request, correlation, self._encoded(request, deadline))
             try:
                 while (frames := channel.receive(request, deadline))[0] != correlation:
                     if len(frames) < 2:
@@ -146,6 +145,9 @@ class ImprovedConnection:
         except ConnectionLost:
             if pipeline.unsent == unsent:  # nothing went out: another channel would fare no better
                 raise
+
+    def _encoded(self, request: Request, deadline: float) -> bytes:
+        return encode_request(self._codec, request, self._options.max_message_bytes, deadline - time.monotonic())
 
     def _outcome(self, request: Request) -> Response | Exception:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -20,6 +21,7 @@ class Companion:
         async def make() -> AsyncImprovedConnection:
             return AsyncImprovedConnection(endpoint, options, on_new_connection, on_silence)
 
+        self._requests: set[asyncio.Task[Any] | None] = set()
         background.acquire()
         try:
             self._connection = background.run(make()).result()
@@ -28,10 +30,23 @@ class Companion:
             raise
 
     def submit(self, request: Request) -> Future[Response]:
-        return background.run(self._connection.request(request))
+        return background.run(self._request(request))
 
     def stats(self) -> dict[str, Any]:
         return self._connection.stats()
 
     def close(self) -> None:
-        background.finish(self._connection.close())
+        background.finish(self._end())
+
+    async def _request(self, request: Request) -> Response:
+        task = asyncio.current_task()
+        self._requests.add(task)
+        try:
+            return await self._connection.request(request)
+        finally:
+            self._requests.discard(task)
+
+    async def _end(self) -> None:
+        """Close, and let every request notice, so that no future is left without an end."""
+        await self._connection.close()
+        await asyncio.gather(*filter(None, self._requests), return_exceptions=True)

@@ -67,6 +67,8 @@ class Dealer:
 
     def exchange(self, request: Request, message: bytes, correlation: bytes, deadline: float) -> asyncio.Future[bytes]:
         """Send a message; the future ends in the answer's bytes or in an error, at the deadline at the latest."""
+        if self._socket.closed:
+            raise ClientClosed(f"the client of {self._endpoint} is closed")
         exchange = Exchange(
             request,
             [correlation, message] if correlation else [message],
@@ -200,8 +202,9 @@ class Dealer:
         now = time.monotonic()
         for exchange in self._in_flight.expired(now):
             _fail(exchange, CallTimeout(exchange.request.method, exchange.request.timeout_s, self._endpoint))
-        while self._unsent and self._unsent[0].send_by <= now:
-            exchange = self._unsent.popleft()
+        overdue = [exchange for exchange in self._unsent if exchange.send_by <= now]
+        for exchange in overdue:
+            self._unsent.remove(exchange)
             _fail(exchange, ConnectFailed(f"{exchange.request.method}: nothing listens at {self._endpoint}; nothing was sent"))
         self._keep_alive(now)
         self._set_timer(busy=bool(self._unsent or len(self._in_flight)))

@@ -7,13 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from kato_transport import ClientOptions, Request, Response, TransportError
+from kato_transport.contracts import WINDOW
 from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, LocalProtocolError
 from kato_transport.protocol.correlation import CorrelationIds, InFlight
 from kato_transport.wire import decode_response, encode_request
 from kato_transport.zeromq import Channel
-
-WINDOW = 64
-"""Requests in flight at once: enough to hide the round trip, few enough to leave a server's queue to others."""
 
 Outcome = Response | Exception
 
@@ -59,6 +57,9 @@ class Pipeline:
         except OldServerTookOver:
             self._settle_in_flight(ConnectionLost("a server without correlation ids took over; ask again"))
             raise
+        except ConnectFailed:
+            self._settle_in_flight(ConnectionLost("the connection broke after sending; it may have run"))
+            raise
         except TransportError as exc:
             self._settle_in_flight(exc)
             raise
@@ -80,8 +81,6 @@ class Pipeline:
             except LocalProtocolError as exc:
                 self.settle_next(exc)
                 continue
-            if len(self._in_flight) and channel.broke():
-                raise ConnectionLost("the connection broke after sending; it may have run")
             correlation = self._ids.next()
             channel.send(request, correlation, message)
             self._last, self._deadline = request, time.monotonic() + request.timeout_s

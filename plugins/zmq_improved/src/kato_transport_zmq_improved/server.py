@@ -50,7 +50,7 @@ class ImprovedServer:
         )
         self.endpoint = bound_endpoint(self._socket)
         self._back_door = open_back_door(self._socket)
-        self._runner = Runner(service, options, features=("correlation",), name="kato-improved")
+        self._runner = Runner(service, options, features=("correlation", "deadline"), name="kato-improved")
         self._peers = Peers(options.heartbeat_interval_s, options.liveness)
         self._answers: deque[tuple[Frames, bytes]] = deque()
         self._waker = Waker()
