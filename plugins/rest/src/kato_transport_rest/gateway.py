@@ -43,7 +43,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            raise NotImplementedError(f"the gateway speaks HTTP, not {scope['type']}")
+            raise RuntimeError(f"the gateway speaks HTTP, not {scope['type']}")
         response = await self._answered(scope, receive)
         await response(scope, receive, send)
 
