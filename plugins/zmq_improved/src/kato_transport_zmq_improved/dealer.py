@@ -210,6 +210,7 @@ class Dealer:
         self._set_timer(busy=bool(self._unsent or len(self._in_flight)))
 
     def _keep_alive(self, now: float) -> None:
+        self._take_all()  # what came while this thread was held up is a sign of life, too
         if self._connected and self._liveness.lost(now):
             log.warning("%s: silent for %.1f s; connecting anew", self._endpoint, self._liveness.silent_for(now))
             self.reopen(f"{self._endpoint} is silent")
