@@ -1,7 +1,9 @@
 """Whether a peer is still there: the Paranoid Pirate's rule, seen from one side.
 
 After `interval_s` of silence a sign of life is asked for; after `liveness` intervals without any the peer counts as lost.
-Everything it sends is a sign of life. Source: the ZeroMQ Guide, chapter 4, "Heartbeating".
+Everything it sends is a sign of life. Silence is counted in questions left unanswered, as in the Guide, and not in time:
+whoever was held up itself (a stopped process, a suspended machine) has asked nothing meanwhile, and knows nothing of the
+peer. Source: the ZeroMQ Guide, chapter 4, "Heartbeating".
 """
 
 from __future__ import annotations
@@ -12,23 +14,28 @@ class Liveness:
 
     def __init__(self, interval_s: float, liveness: int, now: float) -> None:
         self._interval_s = interval_s
-        self._liveness = liveness
+        self._enough = max(1, liveness - 1)  # the first interval of silence ends in the first question
         self._heard = now
         self._asked = now
+        self._unanswered = 0
 
     def heard(self, now: float) -> None:
         """The peer sent something."""
         self._heard = self._asked = now
+        self._unanswered = 0
 
     def heartbeat_due(self, now: float) -> bool:
         """Whether to ask for a sign of life now; saying so counts as asked."""
         if not self._interval_s or now < self._asked + self._interval_s:
             return False
         self._asked = now
+        self._unanswered += 1
         return True
 
     def lost(self, now: float) -> bool:
-        return bool(self._interval_s) and now >= self._heard + self._interval_s * self._liveness
+        """Whether enough questions have been left unanswered, each of them for an interval."""
+        still_open = now < self._asked + self._interval_s
+        return self._unanswered - still_open >= self._enough
 
     def silent_for(self, now: float) -> float:
         """Seconds since the last sign of life."""
