@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,27 @@ def run() -> Run:
     return run
 
 
-class Serving:
-    """A `serve` under way, with its ready line."""
+class Running:
+    """A command under way that prints a ready line."""
 
-    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str], cwd: Path | None) -> None:
+    def __init__(self, arguments: tuple[str, ...], environment: dict[str, str], cwd: Path | None = None) -> None:
         self.process = subprocess.Popen(
-            [KATO_TRANSPORT, "serve", *arguments],
+            [KATO_TRANSPORT, *arguments],
             cwd=cwd,
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
+
+    @cached_property
+    def ready(self) -> dict[str, Any]:
+        """Its ready line, waited for."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
-        self.ready: dict[str, Any] = json.loads(line)
+        found: dict[str, Any] = json.loads(line)
+        return found
 
     def end(self, number: int) -> tuple[int, str]:
         """Send a signal; the exit status and what was logged."""
@@ -57,16 +63,31 @@ class Serving:
         return self.process.returncode, log
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[..., Serving]]:
-    """Start servers on free ports; whatever still runs is killed at the end."""
-    started: list[Serving] = []
+Start = Callable[..., Running]
 
-    def serve(*arguments: str, cwd: Path | None = None, **environment: str) -> Serving:
-        started.append(Serving(arguments, {"ZMQ_PORT": "0", "REST_PORT": "0", **environment}, cwd))
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start commands; whatever still runs is killed at the end."""
+    started: list[Running] = []
+
+    def start(*arguments: str, cwd: Path | None = None, **environment: str) -> Running:
+        started.append(Running(arguments, environment, cwd))
         return started[-1]
 
-    yield serve
-    for serving in started:
-        serving.process.kill()
-        serving.process.communicate()
+    yield start
+    for running in started:
+        running.process.kill()
+        running.process.communicate()
+
+
+@pytest.fixture
+def serve(start: Start) -> Start:
+    """Start servers on free ports, and wait until they are ready."""
+
+    def serve(*arguments: str, cwd: Path | None = None, **environment: str) -> Running:
+        serving = start("serve", *arguments, cwd=cwd, **{"ZMQ_PORT": "0", "REST_PORT": "0", **environment})
+        assert serving.ready
+        return serving
+
+    return serve

@@ -134,6 +134,15 @@ def test_one_empty_frame_before_the_message_means_the_basic_column(
     assert msgpack.unpackb(message) == {"status": "okay", "data": [["c"]]}
 
 
+def test_the_basic_column_is_kept_behind_a_proxy(improved: kt.RunningServer, raw: Callable[[int, str], RawClient]) -> None:
+    """Which puts the identity of its own client before the empty frame."""
+    proxy = raw(zmq.DEALER, improved.endpoint)
+    proxy.socket.send_multipart([b"client", b"", msgpack.packb({"method": "get_stm"})])
+    *envelope, message = proxy.frames()
+    assert envelope == [b"client", b""]
+    assert msgpack.unpackb(message) == {"status": "okay", "data": [["c"]]}
+
+
 def test_a_message_over_the_limit_is_refused_and_its_sender_served_on(
     closing: ExitStack, processor: ScriptedProcessor, raw: Callable[[int, str], RawClient]
 ) -> None:

@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "Show processor, server, gateway and clients, a failure and its recovery, in 15 seconds.",
     "doctor": "Check settings, plugins, ports and a round trip, and say how to mend what is wrong.",
     "plugins": "List the installed plugins, what they promise, and why one is broken.",
+    "proxy": "Let many processes share one connection to a ZeroMQ server.",
     "serve": "Run processors behind a transport and the REST gateway until SIGINT or SIGTERM.",
 }
 """Name to one line of help, so that `--help` imports no command."""

@@ -17,7 +17,13 @@ from kato_transport.settings import Settings
 @click.argument("method")
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--params", help="All params as one JSON object; KEY=VALUE wins over it.")
-@click.option("--endpoint", help="Where the server is; by default on this machine, at the transport's port.")
+@click.option(
+    "--endpoint",
+    "endpoints",
+    multiple=True,
+    help="Where the server is; by default on this machine, at the transport's port. May be given several times, for servers"
+    " that serve the same.",
+)
 @click.option("--transport", help="By default KATO_ZMQ_IMPLEMENTATION.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for the answer.")
 @click.option("--processor-id", default="", help="Which of the server's processors is meant; by default its first.")
@@ -25,7 +31,7 @@ def command(
     method: str,
     pairs: tuple[str, ...],
     params: str | None,
-    endpoint: str | None,
+    endpoints: tuple[str, ...],
     transport: str | None,
     timeout_s: float | None,
     processor_id: str,
@@ -36,9 +42,10 @@ def command(
     """
     settings = Settings.from_env()
     chosen = kt.registry().transport(transport or settings.transport)
-    endpoint = endpoint or default_endpoint(chosen, "127.0.0.1", settings.zmq_port, settings.rest_port)
+    if not endpoints:
+        endpoints = (default_endpoint(chosen, "127.0.0.1", settings.zmq_port, settings.rest_port),)
     arguments = {**_object(params), **dict(map(_pair, pairs))}
-    with kt.connect(endpoint, transport=chosen.name, timeout_s=timeout_s) as client:
+    with kt.connect(endpoints, transport=chosen.name, timeout_s=timeout_s) as client:
         click.echo(as_json(client.call(method, arguments, processor_id=processor_id)))
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import threading
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
 import kato_transport as kt
-from kato_transport.cli.output import as_json
+from kato_transport.cli.daemon import log_to_stderr, say_ready, stop_on_signals
 from kato_transport.endpoints import default_endpoint
 from kato_transport.processor_specs import make_processor
 from kato_transport.processors import ProcessorSettings
@@ -59,8 +56,8 @@ def command(
     if no_rest and rest_port is not None:
         raise click.UsageError("--rest-port and --no-rest exclude each other")
     settings = Settings.from_env()
-    _log_to_stderr(settings.log_level)
-    stop = _stop_on_signals()
+    log_to_stderr(settings.log_level)
+    stop = stop_on_signals()
     sys.path.insert(0, os.getcwd())  # module:factory may lie where the command is given
     chosen = kt.registry().transport(transport or settings.transport)
     rest_port_or_default = settings.rest_port if rest_port is None else rest_port
@@ -76,8 +73,7 @@ def command(
             gateway = kt.gateway(rest_endpoint, server.endpoint, upstream_transport=chosen.name)
             rest = running.enter_context(gateway).endpoint
         zmq = None if is_gateway_itself else server.endpoint
-        click.echo(as_json({"ready": True, "transport": chosen.name, "zmq": zmq, "rest": rest, "pid": os.getpid()}))
-        sys.stdout.flush()
+        say_ready(transport=chosen.name, zmq=zmq, rest=rest)
         stop.wait()
         log.info("draining")
 
@@ -100,24 +96,3 @@ def _has_gateway(asked_for: bool) -> bool:
         log.warning("no REST gateway: %s %s", exc, "; ".join(getattr(exc, "__notes__", [])))
         return False
     return True
-
-
-def _stop_on_signals() -> threading.Event:
-    """An event that SIGINT and SIGTERM set; a second one ends the process, and a forked child is left alone."""
-    stop = threading.Event()
-    pid = os.getpid()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != pid:
-            return
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
-    return stop
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

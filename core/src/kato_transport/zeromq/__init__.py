@@ -20,6 +20,7 @@ from kato_transport.zeromq.sockets import (
     server_socket,
     writable,
 )
+from kato_transport.zeromq.uncopied import uncopied
 
 __all__ = [
     "Channel",
@@ -34,5 +35,6 @@ __all__ = [
     "open_back_door",
     "readable",
     "server_socket",
+    "uncopied",
     "writable",
 ]

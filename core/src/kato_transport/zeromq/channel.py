@@ -31,13 +31,14 @@ class Channel:
         self._unanswered = 0
         self._socket, self._monitor = self._connected()
 
-    def send(self, request: Request, *frames: bytes) -> None:
+    def send(self, request: Request, *frames: bytes | zmq.Frame) -> None:
         """Hand the frames to the connection; `ConnectFailed` where there is none within the connect timeout."""
         if self.broke():  # the socket may not know yet, and would take the request into a connection that is gone
             if self._unanswered:
                 raise self._lost(request)
+            fresh = self._connected()
             self.close()
-            self._socket, self._monitor = self._connected()
+            self._socket, self._monitor = fresh
         until = 0.0
         while not self._sent(frames):
             until = until or time.monotonic() + min(self._options.connect_timeout_s, request.timeout_s)
@@ -86,7 +87,7 @@ class Channel:
         limit = self._options.max_message_bytes
         return client_socket(self._kind, self._endpoint, limit, zmq.EVENT_DISCONNECTED, rcvtimeo=TICK_MS)
 
-    def _sent(self, frames: tuple[bytes, ...]) -> bool:
+    def _sent(self, frames: tuple[bytes | zmq.Frame, ...]) -> bool:
         """Whether there was a connection to hand the frames to; it takes all of them or none."""
         try:
             for frame in frames[:-1]:

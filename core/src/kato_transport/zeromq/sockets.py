@@ -17,6 +17,7 @@ import zmq
 
 from kato_transport.errors import BindFailed, ConnectFailed, InvalidSetting
 from kato_transport.zeromq.context import current_context
+from kato_transport.zeromq.inherited import served
 
 RECONNECT_MS = 10
 RECONNECT_MAX_MS = 100
@@ -62,7 +63,10 @@ def client_socket(kind: int, endpoint: str, max_message_bytes: int, events: int,
 
 def server_socket(kind: int, endpoint: str, max_message_bytes: int, **options: Any) -> Sock:
     """A socket bound to an endpoint; `BindFailed` where it cannot be had, `InvalidSetting` where it is malformed."""
-    sock = _socket(kind, endpoint, max_message_bytes)
+    try:
+        sock = _socket(kind, endpoint, max_message_bytes)
+    except ConnectFailed as exc:
+        raise BindFailed(f"cannot serve at {endpoint}: {exc.__cause__}") from exc
     sock.linger = SERVER_LINGER_MS
     for name, value in options.items():
         setattr(sock, name, value)
@@ -71,6 +75,7 @@ def server_socket(kind: int, endpoint: str, max_message_bytes: int, **options: A
     except BaseException:
         sock.close(linger=0)
         raise
+    served.add(sock, bound_endpoint(sock))
     return sock
 
 
@@ -90,6 +95,7 @@ def close_server(sock: Sock, just_answered: bool) -> None:
     """
     if just_answered:
         time.sleep(READING_S)
+    served.discard(sock)
     monitor = sock.get_monitor_socket(zmq.EVENT_CLOSED)
     sock.close()
     monitor.poll(UNBIND_MS)
