@@ -84,6 +84,7 @@ class Server:
             with suppress(OSError):
                 send(sock, data)
             answered.set()
+            return len(data)
 
         if message == b"":
             reply(kt.Response.error("message too large", "too_large"))

@@ -37,6 +37,15 @@ class TestPlanted(conformance.{section}):
 FAULTS = [
     ("answers.LosesReplies", "Calls", {"test_calls_in_turn_get_their_own_answers"}),
     ("answers.RunsTwice", "Calls", {"test_a_call_runs_once"}),
+    (
+        "answers.RunsCopiesTwice",
+        "Repeats",
+        {
+            "test_a_copy_of_an_answered_call_gets_the_same_answer",
+            "test_a_copy_of_a_call_under_way_waits_for_the_same_answer",
+            "test_a_call_made_for_another_server_is_not_run",
+        },
+    ),
     ("answers.SwapsAnswers", "InFlight", {"test_threads_may_share_a_client"}),
     ("answers.MixesOrder", "InFlight", {"test_call_many_answers_in_order", "test_an_error_among_many_is_an_item"}),
     ("answers.LosesErrorsOfMany", "InFlight", {"test_an_error_among_many_is_an_item"}),
@@ -123,7 +132,8 @@ def run_kit(pytester, monkeypatch):
         module, transport = where.rsplit(".", 1)
         pytester.makepyfile(test_planted=SUITE.format(module=module, transport=transport, section=section))
         results = Results()
-        run = pytester.inline_run("-p", "no:cacheprovider", plugins=[results])
+        # No tracebacks: in 3.11, parsing source for one while another thread logs one can fail (CPython gh-106905).
+        run = pytester.inline_run("-p", "no:cacheprovider", "--tb=no", plugins=[results])
         assert run.ret in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
         return results
 
@@ -135,7 +145,7 @@ def test_a_planted_fault_is_found_by_the_test_named_for_it(run_kit, fault, secti
     """By that one and, among its neighbours, by that one only."""
     results = run_kit(f"planted.{fault}", section)
     assert results.failed == found_by
-    assert len(results.passed) + len(results.skipped) > 1 or section == "Leaks"
+    assert len(results.passed) + len(results.skipped) > 1 or section in ("Leaks", "Repeats")
 
 
 @pytest.mark.parametrize("transport", ["planted.base.Healthy", "plain_tcp.PlainTcp"])

@@ -26,11 +26,11 @@ def test_a_block_that_hangs_is_interrupted(hang):
         lock.acquire()
         hang = lock.acquire
     elif hang is background:
-        hang = background(time.sleep, 2.0).result
+        hang = background(time.sleep, 10.0).result
     started = time.monotonic()
     with pytest.raises(Failed, match=r"this did not end within 0\.05 s"), at_most(0.05, "this"):
         hang()
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 5.0
 
 
 def test_the_inner_of_two_bounds_is_told_from_the_outer():

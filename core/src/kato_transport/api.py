@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from attrs import define
+from attrs import define, evolve
 
-from kato_transport.client import AsyncClient, Client, ThreadedConnection, checked_timeout
+from kato_transport.client import AsyncClient, Client, checked_timeout
 from kato_transport.contracts import (
     AsyncConnection,
     AsyncTransport,
     ClientOptions,
+    Connection,
     EventHandler,
     GatewayTransport,
     Server,
     Subscription,
     Transport,
 )
-from kato_transport.errors import PluginBroken, TransportError, UnsupportedCapability
+from kato_transport.errors import InvalidSetting, PluginBroken, TransportError, UnsupportedCapability
 from kato_transport.events import KVEvent
 from kato_transport.plugins import registry
+from kato_transport.reliable import AsyncReliableConnection, ReliableConnection
 from kato_transport.service import as_service
 from kato_transport.settings import Settings
+from kato_transport.threaded import ThreadedConnection
 
 log = logging.getLogger("kato_transport.events")
 T = TypeVar("T")
+
+Endpoints = str | Sequence[str]
+"""One endpoint, or several that serve the same: calls go where the fewest are under way, and around those that are gone."""
+
+FAIL_OVER_S = 0.25
+"""How long one of several endpoints is waited for before the next is tried, as in RFC 8305, "Happy Eyeballs"."""
 
 
 class RunningServer:
@@ -74,9 +83,14 @@ def serve(
 
 
 def gateway(
-    endpoint: str, upstream_endpoint: str, *, transport: str = "rest", upstream_transport: str | None = None, **options: Any
+    endpoint: str,
+    upstream_endpoint: Endpoints,
+    *,
+    transport: str = "rest",
+    upstream_transport: str | None = None,
+    **options: Any,
 ) -> RunningServer:
-    """Serve at `endpoint` what a server of another transport answers, over one shared asynchronous connection to it.
+    """Serve at `endpoint` what a server of another transport answers, over one shared asynchronous client of it.
 
     The upstream does not have to be there yet. `options` are fields of `ServerOptions`; `UnsupportedCapability` where the
     transport has no gateway.
@@ -89,14 +103,19 @@ def gateway(
     upstream = registry().transport(upstream_transport or settings.transport)
 
     def connect_upstream() -> AsyncConnection:
-        return _async_connection(upstream, upstream_endpoint, settings.client_options(codec))
+        return _async_connection(upstream, _several(upstream_endpoint), settings.client_options(codec))
 
     server_options = settings.server_options(codec, **options)
     return RunningServer(_from(found, lambda: found.serve_gateway(endpoint, connect_upstream, server_options)), found.name)
 
 
 def connect(
-    endpoint: str, *, transport: str | None = None, codec: str | None = None, timeout_s: float | None = None, **options: Any
+    endpoint: Endpoints,
+    *,
+    transport: str | None = None,
+    codec: str | None = None,
+    timeout_s: float | None = None,
+    **options: Any,
 ) -> Client:
     """A client for threads. `timeout_s` is what a call waits unless it says otherwise; `options` are fields of
     `ClientOptions`. `ConfigurationError` for names and options that do not exist; no peer has to be there yet.
@@ -105,24 +124,63 @@ def connect(
     found = registry().transport(transport or settings.transport)
     client_options = settings.client_options(registry().codec(codec or settings.codec), **options)
     wait_s = _timeout(settings, timeout_s)
-    return Client(_from(found, lambda: found.connect(endpoint, client_options)), endpoint, wait_s)
+    endpoints = _several(endpoint)
+    each = _of_several(client_options, endpoints)
+    connections: list[tuple[str, Connection]] = []
+    try:
+        for one in endpoints:
+            connections.append((one, _connected(found, one, each)))
+    except BaseException:
+        for _, connection in connections:
+            connection.close()
+        raise
+    return Client(ReliableConnection(connections, client_options), ", ".join(endpoints), wait_s)
 
 
 def aconnect(
-    endpoint: str, *, transport: str | None = None, codec: str | None = None, timeout_s: float | None = None, **options: Any
+    endpoint: Endpoints,
+    *,
+    transport: str | None = None,
+    codec: str | None = None,
+    timeout_s: float | None = None,
+    **options: Any,
 ) -> AsyncClient:
     """A client for the running event loop; otherwise as `connect`."""
     settings = Settings.from_env()
     found = registry().transport(transport or settings.transport)
     client_options = settings.client_options(registry().codec(codec or settings.codec), **options)
     wait_s = _timeout(settings, timeout_s)
-    return AsyncClient(_async_connection(found, endpoint, client_options), endpoint, wait_s)
+    endpoints = _several(endpoint)
+    return AsyncClient(_async_connection(found, endpoints, client_options), ", ".join(endpoints), wait_s)
 
 
-def _async_connection(transport: Transport, endpoint: str, options: ClientOptions) -> AsyncConnection:
+def _several(endpoint: Endpoints) -> tuple[str, ...]:
+    endpoints = (endpoint,) if isinstance(endpoint, str) else tuple(endpoint)
+    if not endpoints or len(set(endpoints)) < len(endpoints):
+        raise InvalidSetting(f"expected one endpoint, or several different ones, not {endpoint!r}")
+    return endpoints
+
+
+def _of_several(options: ClientOptions, endpoints: Sequence[str]) -> ClientOptions:
+    """Options of one connection: with others to turn to, none is waited for long."""
+    if len(endpoints) == 1:
+        return options
+    return evolve(options, connect_timeout_s=min(options.connect_timeout_s, FAIL_OVER_S))
+
+
+def _connected(transport: Transport, endpoint: str, options: ClientOptions) -> Connection:
+    return _from(transport, lambda: transport.connect(endpoint, options))
+
+
+def _async_connection(transport: Transport, endpoints: Sequence[str], options: ClientOptions) -> AsyncReliableConnection:
+    each = _of_several(options, endpoints)
+    return AsyncReliableConnection([(one, _aconnected(transport, one, each)) for one in endpoints], options)
+
+
+def _aconnected(transport: Transport, endpoint: str, options: ClientOptions) -> AsyncConnection:
     if isinstance(transport, AsyncTransport):
         return _from(transport, lambda: transport.aconnect(endpoint, options))
-    return ThreadedConnection(_from(transport, lambda: transport.connect(endpoint, options)))
+    return ThreadedConnection(_connected(transport, endpoint, options))
 
 
 def _from(transport: Transport, make: Callable[[], T]) -> T:

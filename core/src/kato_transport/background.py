@@ -23,13 +23,14 @@ class BackgroundLoop:
         self._reset()
 
     def acquire(self) -> None:
+        """Start the loop, unless it runs; `OSError` where no descriptors are left for one."""
         with self._lock:
-            self._users += 1
-            if self._users == 1:
-                fork.watch(self)
+            if not self._users:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="kato-background", daemon=True)
+                fork.watch(self)
                 self._thread.start()
+            self._users += 1
 
     def release(self) -> None:
         with self._lock:

@@ -1,23 +1,25 @@
-"""The comfortable clients, built once on top of a transport's connection: `Client` and `AsyncClient`."""
+"""The comfortable clients, built once on top of any transport's connections: `Client` and `AsyncClient`."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from attrs import evolve
 
 from kato_transport import fork
-from kato_transport.contracts import WINDOW, AsyncConnection, Connection, MultiplexConnection
-from kato_transport.errors import ClientClosed, ConnectFailed, ConnectionLost, InvalidSetting, ServerBusy, TransportError
+from kato_transport.batch import BATCH, batch_items, batch_params
+from kato_transport.contracts import WINDOW
+from kato_transport.errors import ClientClosed, InvalidSetting, TransportError
 from kato_transport.kato.methods import IDEMPOTENT
 from kato_transport.model import Request, Response
-from kato_transport.retry import may_retry, policy
+from kato_transport.reliable import AsyncReliableConnection, ReliableConnection
+from kato_transport.threaded import THREADS, shortened
 
 LONGEST_TIMEOUT_S = 366 * 24 * 3600
 """Within what every platform's clocks and locks can count."""
@@ -26,8 +28,6 @@ Params = Mapping[str, Any]
 Call = tuple[str, Params]
 
 _SUBMIT_THREADS = "kato-submit"
-_THREADS_FOR_LOCKSTEP = 32
-"""Calls at a time through a connection that carries one at a time per socket, when they are made from futures or tasks."""
 
 
 def checked_timeout(timeout_s: float) -> float:
@@ -55,11 +55,16 @@ class Calls:
             idempotent=method in IDEMPOTENT if idempotent is None else idempotent,
         )
 
+    def _batch(self, calls: Iterable[Call], timeout_s: float | None, processor_id: str) -> Request:
+        params = batch_params(calls)
+        reads = all(call["method"] in IDEMPOTENT for call in params["calls"])
+        return self._request(BATCH, params, timeout_s, processor_id, reads)
+
 
 class Client(Calls):
     """A client for threads, and safe to be shared by them; use as a context manager, or `close` it."""
 
-    def __init__(self, connection: Connection, endpoint: str, timeout_s: float) -> None:
+    def __init__(self, connection: ReliableConnection, endpoint: str, timeout_s: float) -> None:
         super().__init__(endpoint, timeout_s)
         self._connection = connection
         self._executor: ThreadPoolExecutor | None = None
@@ -67,10 +72,12 @@ class Client(Calls):
         self._closed = False
 
     def request(self, request: Request) -> Response:
-        """The seam itself: one attempt, an error answer comes back as it is. See `Connection.request` for what it raises."""
-        if self._closed:
-            raise ClientClosed(f"the client of {self.endpoint} is closed")
-        return self._connection.request(request)
+        """The seam itself: one copy of a call, and an error answer comes back as it is.
+
+        `ConnectFailed` (nothing was sent), `CallTimeout` or `ConnectionLost` (it may have run), `LocalProtocolError` (cannot
+        be sent), `RemoteProtocolError` (the answer cannot be read), `ClientClosed`.
+        """
+        return self._open_connection().once(_own(request))
 
     def call(
         self,
@@ -83,45 +90,52 @@ class Client(Calls):
     ) -> dict[str, Any]:
         """The answer's map. `RemoteError` where the peer answered with an error; else as `Connection.request` raises.
 
-        `timeout_s` is the time for all attempts together. A busy server is asked again; after a broken connection only
-        an idempotent call is made again, which KATO's reading methods are by themselves.
+        `timeout_s` is the time for all copies of the call together. Where nothing was run, the call is sent again; where it
+        may have run, only if it is idempotent, as KATO's reading methods are by themselves, or if the server runs no call
+        twice. Other endpoints are tried where there are several.
         """
         request = self._request(method, params, timeout_s, processor_id, idempotent)
-        started = time.monotonic()
-        try:
-            return self.request(request).result(method)
-        except (ServerBusy, ConnectionLost) as failed:
-            return self._call_again(request, started + request.timeout_s, failed)
+        return self._open_connection().request(request).result(method)
 
     def submit(
         self, method: str, params: Params | None = None, *, timeout_s: float | None = None, processor_id: str = ""
     ) -> Future[dict[str, Any]]:
-        """Call without waiting: a future that ends as one attempt of `call` would."""
+        """Call without waiting: a future that ends as one copy of `call` would."""
         request = self._request(method, params, timeout_s, processor_id, None)
-        if self._closed:
-            raise ClientClosed(f"the client of {self.endpoint} is closed")
-        if hasattr(self._connection, "submit"):
-            return _result_of(cast("MultiplexConnection", self._connection).submit(request), method)
+        connection = self._open_connection()
+        if connection.multiplexes:
+            return _result_of(connection.submit(request), method)
         deadline = time.monotonic() + request.timeout_s
-        return self._threads().submit(lambda: self.request(_still_in_time(request, deadline)).result(method))
+        return self._threads().submit(lambda: connection.once(shortened(request, deadline)).result(method))
 
     def call_many(
         self, calls: Iterable[Call], *, timeout_s: float | None = None, processor_id: str = ""
     ) -> list[dict[str, Any] | TransportError]:
-        """Many calls, answers in order; an error is an item, not the end. Transports that multiplex send all at once."""
+        """Many calls, answers in order; an error is an item, not the end. Transports that multiplex send one copy
+        of each, without waiting for the answers in between."""
         requests = [self._request(method, params, timeout_s, processor_id, None) for method, params in calls]
-        if self._closed:
-            raise ClientClosed(f"the client of {self.endpoint} is closed")
-        if hasattr(self._connection, "request_many"):
-            answers = cast("MultiplexConnection", self._connection).request_many(requests)
+        connection = self._open_connection()
+        if connection.multiplexes:
+            answers = connection.request_many(requests)
         else:
-            answers = [_attempt(self._connection, request) for request in requests]
+            answers = [_attempt(connection, request) for request in requests]
         return [_item(answer, request) for answer, request in zip(answers, requests, strict=True)]
 
+    def batch(
+        self, calls: Iterable[Call], *, timeout_s: float | None = None, processor_id: str = ""
+    ) -> list[dict[str, Any] | TransportError]:
+        """Many calls in one message, answers in order; an error is an item, not the end. The calls to one processor run in
+        their order; `call_many` sends a message for each, as for calls that are too large together.
+
+        The message is one call, sent again as `call` has it; `RemoteError` where the batch as a whole was refused, as by a
+        server that knows none.
+        """
+        request = self._batch(calls, timeout_s, processor_id)
+        return batch_items(self._open_connection().request(request), request.params)
+
     def stats(self) -> Mapping[str, Any]:
-        """The transport's own counters; empty where it keeps none."""
-        stats: Callable[[], Mapping[str, Any]] = getattr(self._connection, "stats", dict)
-        return stats()
+        """The transport's own counters and the state of the circuit; by endpoint where there are several."""
+        return self._connection.stats()
 
     def close(self) -> None:
         """Let go of every socket and thread; does nothing when called again."""
@@ -146,44 +160,33 @@ class Client(Calls):
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
+    def _open_connection(self) -> ReliableConnection:
+        if self._closed:
+            raise ClientClosed(f"the client of {self.endpoint} is closed")
+        return self._connection
+
     def _threads(self) -> ThreadPoolExecutor:
         """Threads for calls through a connection that has no futures of its own."""
         with self._lock:
             if self._closed:
                 raise ClientClosed(f"the client of {self.endpoint} is closed")
             if self._executor is None:
-                self._executor = ThreadPoolExecutor(_THREADS_FOR_LOCKSTEP, _SUBMIT_THREADS)
+                self._executor = ThreadPoolExecutor(THREADS, _SUBMIT_THREADS)
                 fork.watch(self)
             return self._executor
-
-    def _call_again(self, request: Request, deadline: float, failed: TransportError) -> dict[str, Any]:
-        from tenacity import Retrying
-
-        if not may_retry(request, failed):
-            raise failed
-        first = [failed]
-
-        def attempt() -> dict[str, Any]:
-            if first:
-                raise first.pop()
-            return self.request(_shortened(request, deadline)).result(request.method)
-
-        return Retrying(**policy(request, deadline - time.monotonic()))(attempt)
 
 
 class AsyncClient(Calls):
     """A client for asyncio; belongs to the event loop it was made on. Use with `async with`, or `await` its `close`."""
 
-    def __init__(self, connection: AsyncConnection, endpoint: str, timeout_s: float) -> None:
+    def __init__(self, connection: AsyncReliableConnection, endpoint: str, timeout_s: float) -> None:
         super().__init__(endpoint, timeout_s)
         self._connection = connection
         self._closed = False
 
     async def request(self, request: Request) -> Response:
         """As `Client.request`."""
-        if self._closed:
-            raise ClientClosed(f"the client of {self.endpoint} is closed")
-        return await self._connection.request(request)
+        return await self._open_connection().once(_own(request))
 
     async def call(
         self,
@@ -196,27 +199,33 @@ class AsyncClient(Calls):
     ) -> dict[str, Any]:
         """As `Client.call`."""
         request = self._request(method, params, timeout_s, processor_id, idempotent)
-        deadline = time.monotonic() + request.timeout_s
-        try:
-            return (await self.request(request)).result(method)
-        except (ServerBusy, ConnectionLost) as failed:
-            return await self._call_again(request, deadline, failed)
+        return (await self._open_connection().request(request)).result(method)
 
     async def call_many(
         self, calls: Iterable[Call], *, timeout_s: float | None = None, processor_id: str = ""
     ) -> list[dict[str, Any] | TransportError]:
         """As `Client.call_many`."""
-        if self._closed:
-            raise ClientClosed(f"the client of {self.endpoint} is closed")
+        connection = self._open_connection()
         requests = [self._request(method, params, timeout_s, processor_id, None) for method, params in calls]
         window = asyncio.Semaphore(WINDOW)
 
         async def answer(request: Request) -> Response:
             async with window:
-                return await self.request(request)
+                return await connection.once(request)
 
         answers = await asyncio.gather(*map(answer, requests), return_exceptions=True)
         return [_item(answer, request) for answer, request in zip(answers, requests, strict=True)]
+
+    async def batch(
+        self, calls: Iterable[Call], *, timeout_s: float | None = None, processor_id: str = ""
+    ) -> list[dict[str, Any] | TransportError]:
+        """As `Client.batch`."""
+        request = self._batch(calls, timeout_s, processor_id)
+        return batch_items(await self._open_connection().request(request), request.params)
+
+    def stats(self) -> Mapping[str, Any]:
+        """As `Client.stats`."""
+        return self._connection.stats()
 
     async def close(self) -> None:
         """As `Client.close`."""
@@ -224,53 +233,26 @@ class AsyncClient(Calls):
             self._closed = True
             await self._connection.close()
 
+    def _open_connection(self) -> AsyncReliableConnection:
+        if self._closed:
+            raise ClientClosed(f"the client of {self.endpoint} is closed")
+        return self._connection
+
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         await self.close()
 
-    async def _call_again(self, request: Request, deadline: float, failed: TransportError) -> dict[str, Any]:
-        from tenacity import AsyncRetrying
 
-        if not may_retry(request, failed):
-            raise failed
-        first = [failed]
-
-        async def attempt() -> dict[str, Any]:
-            if first:
-                raise first.pop()
-            return (await self.request(_shortened(request, deadline))).result(request.method)
-
-        return await AsyncRetrying(**policy(request, deadline - time.monotonic()))(attempt)
+def _own(request: Request) -> Request:
+    """A request as this client's own: one that is passed on from elsewhere may bear somebody else's mark."""
+    return evolve(request, once="") if request.once else request
 
 
-class ThreadedConnection:
-    """An `AsyncConnection` on threads, for transports that have none of their own."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._executor = ThreadPoolExecutor(_THREADS_FOR_LOCKSTEP, "kato-async")
-
-    async def request(self, request: Request) -> Response:
-        deadline = time.monotonic() + request.timeout_s
-
-        def call() -> Response:
-            return self._connection.request(_still_in_time(request, deadline))
-
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
-
-    async def close(self) -> None:
-        def close() -> None:
-            self._connection.close()
-            self._executor.shutdown(wait=True, cancel_futures=True)
-
-        await asyncio.to_thread(close)
-
-
-def _attempt(connection: Connection, request: Request) -> Response | Exception:
+def _attempt(connection: ReliableConnection, request: Request) -> Response | Exception:
     try:
-        return connection.request(request)
+        return connection.once(request)
     except TransportError as exc:
         return exc
 
@@ -300,14 +282,3 @@ def _result_of(answered: Future[Response], method: str) -> Future[dict[str, Any]
 
     answered.add_done_callback(settle)
     return result
-
-
-def _still_in_time(request: Request, deadline: float) -> Request:
-    """The request with what is left of its time after waiting for a thread."""
-    if time.monotonic() >= deadline:
-        raise ConnectFailed(f"{request.method}: all threads were busy for {request.timeout_s:g} s; nothing was sent")
-    return _shortened(request, deadline)
-
-
-def _shortened(request: Request, deadline: float) -> Request:
-    return evolve(request, timeout_s=max(deadline - time.monotonic(), 0.001))

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from attrs import field, frozen, validators
 
+from kato_transport.compression import check_compression
 from kato_transport.events import KVEvent
 from kato_transport.model import Capability, Request, Response
 
@@ -38,7 +39,10 @@ class Codec(Protocol):
     content_type: ClassVar[str]
 
     def encode(self, obj: Any) -> bytes:
-        """The bytes of `obj`; `LocalProtocolError` where it holds what the codec cannot carry."""
+        """The bytes of `obj`; `LocalProtocolError` where it holds what the codec cannot carry.
+
+        Those of a map begin neither with 0x78 nor with 28 B5 2F FD, by which compressed messages are told.
+        """
 
     def decode(self, data: bytes) -> Any:
         """The object in `data`; `DecodeError` where it is not this codec's format."""
@@ -59,6 +63,13 @@ class ClientOptions:
     """Larger messages are neither sent nor taken."""
     max_connections: int = field(default=64, validator=_count)
     """Sockets that one client opens at most; a call beyond waits for one, within its own time."""
+    copies: int = field(default=3, validator=_count)
+    """Copies of a call that share its time where the server runs none twice, so that a lost message costs a share only;
+    1: no call is ever sent again."""
+    compression: str = field(default="", validator=check_compression)
+    """How large messages travel, with servers that can: compressed by `zlib` or `zstd`; empty: as they are."""
+    breaker_failures: int = field(default=5, validator=[validators.instance_of(int), validators.ge(0)])
+    """Failures in a row after which an endpoint is left alone for a moment; 0: never."""
 
 
 @frozen(kw_only=True)
@@ -70,11 +81,19 @@ class ServerOptions:
     """Threads for handlers that are not marked `inline`."""
     queue_limit: int = field(default=1000, validator=_count)
     """Requests waiting for a worker; one more is answered `busy`."""
+    client_queue_limit: int = field(default=500, validator=_count)
+    """Requests of one client that are waiting or being worked on; one more is answered `busy`."""
     heartbeat_interval_s: float = field(default=30.0, validator=_from_0)
     liveness: int = field(default=3, validator=_count)
     max_message_bytes: int = field(default=64 * 1024 * 1024, validator=_count)
     drain_s: float = field(default=5.0, validator=_from_0)
     """Seconds that `close` gives to requests already taken."""
+    kept_answers: int = field(default=10_000, validator=_count)
+    """Answers kept for copies of their calls, so that no call runs twice; the oldest go first."""
+    kept_bytes: int = field(default=64 * 1024 * 1024, validator=_count)
+    """What the answers kept may come to."""
+    kept_s: float = field(default=300.0, validator=_above_0)
+    """Seconds for which an answer is kept at most."""
 
 
 class Connection(Protocol):

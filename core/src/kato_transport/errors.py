@@ -4,7 +4,8 @@ The families answer the caller's first question, *may I try again?*:
 
 * `ConfigurationError`: no; something has to be changed first.
 * `ConnectFailed`: yes; nothing was sent.
-* `CallTimeout`, `ConnectionLost`: only if the method is idempotent; the peer may have run the call.
+* `CallTimeout`, `ConnectionLost`: only if the method is idempotent; the peer may have run the call. What could be sent
+  again without harm has been.
 * `ProtocolError`: no; one side broke the protocol, and the type says which one.
 * `RemoteError`: the peer answered, with an error; its `code` says which kind.
 
@@ -90,16 +91,20 @@ class ConnectFailed(TransportError):
 
 
 class CallTimeout(TransportError, TimeoutError):
-    """No answer within the call's time; the peer may have run the call."""
+    """No answer within the call's time; the peer may have run the call, unless no copy of it was sent."""
 
-    def __init__(self, method: str, timeout_s: float, endpoint: str) -> None:
+    def __init__(self, method: str, timeout_s: float, endpoint: str, copies: int = 1) -> None:
         self.method = method
         self.timeout_s = timeout_s
         self.endpoint = endpoint
-        super().__init__(method, timeout_s, endpoint)
+        self.copies = copies
+        super().__init__(method, timeout_s, endpoint, copies)
 
     def __str__(self) -> str:
-        return f"{self.method}: sent to {self.endpoint}, no answer within {self.timeout_s:g} s; it may have run"
+        if not self.copies:
+            return f"{self.method}: {self.endpoint} gave no sign of life within {self.timeout_s:g} s; nothing was sent"
+        times = f"{self.copies} times " if self.copies > 1 else ""
+        return f"{self.method}: sent {times}to {self.endpoint}, no answer within {self.timeout_s:g} s; it may have run"
 
 
 class ConnectionLost(TransportError):

@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import Any, ClassVar
 
 from kato_transport import fork
+from kato_transport.compression import compressed
 from kato_transport.contracts import WINDOW, ClientOptions, EventHandler, EventTransport, ServerOptions, Service, Transport
 from kato_transport.deadlines import Deadlines
 from kato_transport.errors import (
@@ -85,8 +86,10 @@ class MemoryServer:
             _settle(answered, encode_response(self._codec, exc.answer, exc.request_id))
             return answered
 
-        def reply(answer: Response) -> None:
-            _settle(answered, encode_response(self._codec, answer, request.request_id, self._limit))
+        def reply(answer: Response) -> int:
+            encoded = encode_response(self._codec, answer, request.request_id, self._limit)
+            _settle(answered, compressed(encoded, request.accept))
+            return len(encoded)
 
         self._runner.start(request, reply)
         return answered
@@ -158,7 +161,7 @@ class MemoryConnection:
         return server.take(message)
 
     def _decoded(self, message: bytes) -> Response:
-        return decode_response(self._options.codec, message)
+        return decode_response(self._options.codec, message, self._options.max_message_bytes)
 
 
 class MemorySubscription:

@@ -1,4 +1,7 @@
-"""Worker threads with lanes: jobs of one lane run one after the other, in order; lanes run beside each other."""
+"""Worker threads with lanes: jobs of one lane run one after the other, in order; lanes run beside each other.
+
+No client has more than its share of them: what one sends too fast is refused, and the others notice nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,27 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 Job = Callable[[], None]
+Task = tuple[str, Job, bytes]
+"""A job with its lane and its client."""
 
 log = logging.getLogger("kato_transport.workers")
 
 
 class Workers:
-    """Up to `threads` threads, started as they are needed; at most `queue_limit` jobs wait.
+    """Up to `threads` threads, started as they are needed; at most `queue_limit` jobs wait, and at most `client_limit` of one
+    client wait or run.
 
-    The empty lane is no lane: its jobs run beside each other.
+    The empty lane is no lane: its jobs run beside each other. The empty client is nobody, and has no limit of its own.
     """
 
-    def __init__(self, threads: int, queue_limit: int, name: str) -> None:
+    def __init__(self, threads: int, queue_limit: int, client_limit: int, name: str) -> None:
         self._limit = queue_limit
+        self._client_limit = client_limit
         self._max_threads = threads
         self._name = name
-        self._ready: SimpleQueue[tuple[str, Job] | None] = SimpleQueue()
-        self._lanes: dict[str, deque[Job]] = {}
+        self._ready: SimpleQueue[Task | None] = SimpleQueue()
+        self._lanes: dict[str, deque[Task]] = {}
+        self._of_client: dict[bytes, int] = {}
         self._threads: list[threading.Thread] = []
         self._state = threading.Condition()
         self._idle = 0
@@ -33,18 +41,23 @@ class Workers:
         self._closed = False
         self._stopped = False
 
-    def submit(self, lane: str, job: Job) -> bool:
-        """Queue a job; False, and nothing queued, where the queue is full or closed."""
+    def submit(self, lane: str, job: Job, client: bytes = b"") -> bool:
+        """Queue a job; False, and nothing queued, where the queue or the client's share of it is full, or closed."""
         with self._state:
             if self._closed or self._waiting >= self._limit:
                 return False
+            if client:
+                of_client = self._of_client.get(client, 0)
+                if of_client >= self._client_limit:
+                    return False
+                self._of_client[client] = of_client + 1
             self._waiting += 1
             if lane and lane in self._lanes:
-                self._lanes[lane].append(job)
+                self._lanes[lane].append((lane, job, client))
                 return True
             if lane:
                 self._lanes[lane] = deque()
-            self._ready.put((lane, job))
+            self._ready.put((lane, job, client))
             self._engage_thread()
         return True
 
@@ -77,8 +90,8 @@ class Workers:
             thread.start()
 
     def _work(self) -> None:
-        while (item := self._ready.get()) is not None:
-            lane, job = item
+        while (task := self._ready.get()) is not None:
+            lane, job, client = task
             with self._state:
                 if self._stopped:
                     return
@@ -89,14 +102,16 @@ class Workers:
             except BaseException:  # a handler's sys.exit ends neither this thread nor its lane
                 log.exception("a job of %s failed", self._name)
             with self._state:
-                self._finish(lane)
+                self._finish(lane, client)
 
-    def _finish(self, lane: str) -> None:
+    def _finish(self, lane: str, client: bytes) -> None:
         """Hand on the lane's next job, or else say that this thread is free for one."""
         self._running -= 1
-        jobs = self._lanes.get(lane)
-        if jobs:
-            self._ready.put((lane, jobs.popleft()))
+        if client and (left := self._of_client.pop(client) - 1):
+            self._of_client[client] = left
+        tasks = self._lanes.get(lane)
+        if tasks:
+            self._ready.put(tasks.popleft())
         else:
             self._lanes.pop(lane, None)
             self._idle += 1

@@ -117,3 +117,11 @@ def text_of(value):
         return value.decode() if isinstance(value, bytes) and value else value
     except UnicodeDecodeError:
         return value
+
+
+class RunsCopiesTwice(Healthy):
+    """What says that two requests are copies of one call is lost on the way."""
+
+    class Link(Wire):
+        def request(self, request):
+            return self.inner.request(evolve(request, once="", repeat=False))

@@ -17,6 +17,7 @@ from kato_transport.contracts import Connection
 from kato_transport.endpoints import default_endpoint
 from kato_transport.errors import ClientClosed, ConnectFailed, ConnectionLost, RemoteError
 from kato_transport.plugins import registry
+from kato_transport.reliable import ReliableConnection
 from kato_transport.settings import Settings
 
 
@@ -126,7 +127,9 @@ class Line:
             endpoint = default_endpoint(transport, self._host, self._port, self._port)
             options = settings.client_options(registry().codec(settings.codec), **self._options)
             connection = transport.connect(endpoint, options)
-            self._opened = _Opened(Client(connection, endpoint, settings.timeout_s), connection)
+            self._opened = _Opened(
+                Client(ReliableConnection([(endpoint, connection)], options), endpoint, settings.timeout_s), connection
+            )
         return self._opened
 
     def _enter(self) -> _Opened:

@@ -14,6 +14,7 @@ from kato_transport.testing.sections.leaks import Leaks
 from kato_transport.testing.sections.limits import Limits
 from kato_transport.testing.sections.payloads import Payloads
 from kato_transport.testing.sections.peers import Peers
+from kato_transport.testing.sections.repeats import Repeats
 from kato_transport.testing.sections.soak import Soak
 from kato_transport.testing.sections.streams import Streams
 from kato_transport.testing.sections.timeouts import Timeouts
@@ -27,6 +28,7 @@ class TransportConformance(
     Forking,
     Leaks,
     Closing,
+    Repeats,
     Faults,
     Peers,
     Endpoints,

@@ -18,7 +18,7 @@ from kato_transport.testing.waiting import GRACE_S, LONG_S, at_most, background,
 
 DRAIN_S = 1.0
 """What a test's server gives to requests under way, unless the test says otherwise."""
-PROBE_S = 0.5
+PROBE_S = 1.0
 """Time for two calls to start side by side, where a server lets them."""
 
 
@@ -27,6 +27,10 @@ class Closable(Protocol):
 
 
 C = TypeVar("C", bound=Closable)
+
+
+BARE = {"timeout_s": LONG_S, "copies": 1, "breaker_failures": 0}
+"""Options of a client that hides nothing of its transport."""
 
 
 class Rig:
@@ -51,8 +55,8 @@ class Rig:
         return self._keep(server, DRAIN_S + GRACE_S)
 
     def connect(self, peer: kt.RunningServer | str, **options: Any) -> kt.Client:
-        """A client of a server or endpoint; calls wait long unless they say otherwise."""
-        options = {"timeout_s": LONG_S, **options}
+        """A client of a server or endpoint; calls wait long unless they say otherwise, and none is sent again."""
+        options = {**BARE, **options}
         client = kt.connect(_endpoint(peer), transport=self._transport, codec=self._codec, **options)
         return self._keep(client, GRACE_S)
 
@@ -64,7 +68,7 @@ class Rig:
 
     def aconnect(self, peer: kt.RunningServer | str, **options: Any) -> kt.AsyncClient:
         """An asynchronous client; the test closes it, in its own event loop."""
-        options = {"timeout_s": LONG_S, **options}
+        options = {**BARE, **options}
         return kt.aconnect(_endpoint(peer), transport=self._transport, codec=self._codec, **options)
 
     def connection(self, peer: kt.RunningServer | str) -> Connection:

@@ -75,6 +75,10 @@ class SampleService:
     def has_started(self, key: str) -> bool:
         return self._started[key] > 0
 
+    def starts(self, key: str) -> int:
+        """How often `hold` was started for the key."""
+        return self._started[key]
+
     def release(self, *keys: str) -> None:
         """Let the calls of these keys go, and those still to come."""
         for key in keys:

@@ -17,24 +17,30 @@ class Closing(Conformance):
     """What is closed is closed, for whoever waits as well as for whoever comes."""
 
     def test_closing_a_connection_again_does_nothing(self, rig: Rig) -> None:
-        """The transport's own connection, not only the client around it."""
+        """The transport's own connection, not only the client around it; an error of the second close would fail this."""
         connection = rig.connection(rig.serve())
-        connection.request(kt.Request("echo", {"value": 1}))
+        assert connection.request(kt.Request("echo", {"value": 1})).body["value"] == 1
         connection.close()
         connection.close()
 
     def test_closing_a_server_again_does_nothing(self, rig: Rig) -> None:
-        """Twice is as good as once."""
+        """Twice is as good as once: the next server gets the endpoint, and a third close is none of its business."""
         server = rig.serve()
         server.close()
         server.close()
+        client = rig.connect(rig.serve(endpoint=server.endpoint))
+        server.close()
+        assert client.call("echo", {"value": 1})["value"] == 1
 
     def test_a_connection_without_a_call_closes_promptly(self, rig: Rig) -> None:
         """One that was never used, and one that never found its peer."""
-        server, nowhere = rig.serve(), rig.nowhere()
+        clients = [rig.connect(rig.serve()), rig.connect(rig.nowhere())]
         with at_most(GRACE_S, "closing unused clients"):
-            rig.connect(server).close()
-            rig.connect(nowhere).close()
+            for client in clients:
+                client.close()
+        for client in clients:
+            with pytest.raises(kt.ClientClosed):
+                client.call("nothing")
 
     def test_a_client_closes_promptly(self, rig: Rig) -> None:
         """After calls that were answered, and one that was not."""
@@ -48,7 +54,7 @@ class Closing(Conformance):
         """With clients still connected and nothing under way, however long it might drain."""
         server = rig.serve(drain_s=60.0)
         client = rig.connect(server)
-        client.call("echo", {"value": 1})
+        assert client.call("echo", {"value": 1})["value"] == 1
         with at_most(GRACE_S, "closing an idle server"):
             server.close()
 

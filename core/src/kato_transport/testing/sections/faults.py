@@ -20,10 +20,10 @@ class Faults(Conformance):
         """Reset or ended by the other side, while a call waits."""
         proxy, endpoint = rig.proxy(rig.serve())
         client = rig.connect(endpoint)
-        call = background(once, client, "hold", 1.0, key="held")
+        call = background(once, client, "hold", GRACE_S, key="held")
         rig.service.wait_for_start("held")
         getattr(proxy, fault)()
-        assert isinstance(outcome(call, "a call on a broken connection", 1.0 + GRACE_S), ENDED)
+        assert isinstance(outcome(call, "a call on a broken connection", 2 * GRACE_S), ENDED)
         proxy.cut()
         rig.service.release("held")
         assert_answered_again(client)
@@ -99,7 +99,7 @@ class Faults(Conformance):
     def test_a_silent_peer_is_noticed_before_the_calls_time(self, rig: Rig) -> None:
         """Heartbeats left unanswered end the call, long before its own time would."""
         proxy, endpoint = rig.proxy(rig.serve())
-        client = rig.connect(endpoint, heartbeat_interval_s=0.1, liveness=2)
+        client = rig.connect(endpoint, heartbeat_interval_s=0.1, liveness=5)
         call = background(once, client, "hold", LONG_S, key="held")
         rig.service.wait_for_start("held")
         proxy.down.drop()

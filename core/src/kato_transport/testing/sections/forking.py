@@ -17,7 +17,7 @@ from kato_transport.testing.base import Conformance
 from kato_transport.testing.rig import Rig
 from kato_transport.testing.waiting import GRACE_S, background, outcome, outcomes
 
-CHILD_S = 4
+CHILD_S = 6
 """Seconds after which a child that hangs is ended."""
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 

@@ -1,0 +1,61 @@
+"""Running each call at most once, however many copies of it arrive: the server's side of `Request.once`.
+
+A copy of a call that is under way waits for the same answer; a copy of one that was answered gets that answer again. The
+part that decides is `protocol.replies`; here are the words, and who is answered with them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from kato_transport.model import ErrorCode, Request, Response
+from kato_transport.protocol.replies import CROWDED, FORGOTTEN, RUN, WAIT, Replies, Verdict
+
+Reply = Callable[[Response], int]
+"""Takes a request's answer; gives the bytes it came to on the wire."""
+
+RESTARTED = Response.refusal("the server has restarted since; this call was not run by it", ErrorCode.RESTARTED)
+_REFUSALS = {
+    FORGOTTEN: Response.refusal("asked again too late: nobody knows any more whether it ran", ErrorCode.FORGOTTEN),
+    CROWDED: Response.refusal("too many copies of this call wait for its answer", ErrorCode.BUSY),
+}
+
+
+class OnceOnly:
+    """The calls of one server's life. `name` is that life: no other server has it, nor this one after a restart."""
+
+    def __init__(self, max_entries: int, max_bytes: int, max_age_s: float) -> None:
+        self.name = os.urandom(8).hex()
+        self._mine = self.name + "."
+        self._replies: Replies[Response, Reply] = Replies(max_entries, max_bytes, max_age_s)
+
+    def first(self, request: Request, reply: Reply) -> Reply | None:
+        """What to give the answer of this copy to, if it is the one to run; None where `reply` is seen to otherwise."""
+        once = request.once
+        kept = once.startswith(self._mine)
+        if not kept and once[0] != ".":
+            reply(RESTARTED)
+            return None
+        found = self._replies.begin(once, reply)
+        if found is RUN:
+            return lambda answer: self._settle(once, answer, reply, kept)
+        if found is not WAIT:
+            reply(_REFUSALS[found] if isinstance(found, Verdict) else found)
+        return None
+
+    def stats(self) -> dict[str, int]:
+        """Answers kept and their bytes; copies that were answered without running; answers let go of before their age."""
+        replies = self._replies
+        return {"kept": len(replies), "kept_bytes": replies.bytes, "repeats": replies.repeats, "evicted": replies.evicted}
+
+    def _settle(self, once: str, answer: Response, reply: Reply, kept: bool) -> int:
+        size = reply(answer)
+        if kept and answer.ran:
+            waiting = self._replies.settle(once, answer, size, time.monotonic())
+        else:
+            waiting = self._replies.release(once)
+        for waiter in waiting[1:]:  # the first is `reply` itself
+            waiter(answer)
+        return size
