@@ -39,17 +39,22 @@ def test_the_constructors_take_what_the_originals_took():
 
 def test_a_basic_call_that_runs_out_of_time_raises_zmq_again(serve, double, observation):
     """As a REQ socket's own time limit did."""
-    double.hold.clear()
-    with ZMQClient("127.0.0.1", serve("basic").port, timeout=100) as client:
-        with pytest.raises(zmq.Again):
+    with ZMQClient("127.0.0.1", serve("basic").port) as client:
+        client.get_name()
+        client.timeout = 100
+        double.hold.clear()
+        with pytest.raises(zmq.Again) as raised:
             client.observe(observation("a"))
         double.hold.set()
+    assert isinstance(raised.value.__cause__, kt.CallTimeout)
 
 
 def test_an_improved_call_that_runs_out_of_time_raises_timeout_error(serve, double, observation):
     """And one of this library's errors in the same object."""
-    double.hold.clear()
-    with ImprovedZMQClient("127.0.0.1", serve().port, timeout=100) as client:
+    with ImprovedZMQClient("127.0.0.1", serve().port) as client:
+        client.get_name()
+        client.timeout = 100
+        double.hold.clear()
         with pytest.raises(TimeoutError) as raised:
             client.observe(observation("a"))
         double.hold.set()
@@ -67,59 +72,38 @@ def test_call_takes_a_time_limit_of_its_own(serve, double, observation):
         double.hold.set()
 
 
-@pytest.mark.parametrize("kind", ["improved", "old improved"])
-def test_an_observation_that_ran_out_of_time_runs_once(kind, serve, double, observation):
-    """Fault 4: the original ran it three times."""
-    double.hold.clear()
-    with ImprovedZMQClient("127.0.0.1", serve(kind).port, timeout=100) as client:
+def test_an_old_server_runs_an_observation_that_ran_out_of_time_once(serve, double, observation):
+    """It knows no request it has seen before, so nothing but asking once helps."""
+    with ImprovedZMQClient("127.0.0.1", serve("old improved").port, max_retries=3) as client:
+        client.get_name()
+        double.hold.clear()
         with pytest.raises(TimeoutError):
-            client.observe(observation("a"))
+            client.call("observe", observation("a"), timeout=300)
         double.hold.set()
-        assert client.call("get_name", timeout=5000)["message"] == "P1"
+        assert client.get_name()["message"] == "P1"
     assert len(double.observed) == 1
 
 
-@pytest.mark.parametrize("kind", ["improved", "old improved"])
-def test_a_late_answer_goes_to_nobody(kind, serve, double, observation):
-    """Fault 3: the next call gets its own answer, whatever server is there."""
-    double.hold.clear()
-    with ImprovedZMQClient("127.0.0.1", serve(kind).port, timeout=100) as client:
+def test_a_late_answer_of_an_old_server_goes_to_nobody(serve, double, observation):
+    """Nothing in it tells whose it is."""
+    with ImprovedZMQClient("127.0.0.1", serve("old improved").port) as client:
+        client.get_name()
+        double.hold.clear()
         with pytest.raises(TimeoutError):
-            client.observe(observation("a"))
+            client.call("observe", observation("a"), timeout=300)
         double.hold.set()
-        assert client.call("get_gene", {"gene_name": "persistence"}, timeout=5000)["gene_value"] == 5
-        assert client.call("get_gene", {"gene_name": "name"}, timeout=5000)["gene_value"] == "P1"
+        assert client.get_gene("persistence") == 5
+        assert client.get_gene("name") == "P1"
 
 
-def test_a_heartbeats_answer_goes_to_no_call(serve, eventually):
-    """Fault 2: the original's server answered `ok`, and its client took that for the next call's answer."""
+def test_the_heartbeat_answer_of_an_old_server_goes_to_no_call(serve, eventually, monkeypatch):
+    """It says `ok` and no type; the original's client took it for the next call's answer."""
+    monkeypatch.setenv("KATO_TRANSPORT_LIVENESS", "50")  # a second in all, for a busy machine
     server = serve("old improved")
     with ImprovedZMQClient("127.0.0.1", server.port, heartbeat_interval=20) as client:
         client.get_name()
         eventually(lambda: server.heartbeats > 2)
         assert [client.get_gene("persistence") for _ in range(20)] == [5] * 20
-
-
-@BOTH
-def test_without_a_server_a_call_fails_soon(client_class, kind, nowhere):
-    """Fault 9: the original took 17 seconds; both kinds of exception it was known by fit."""
-    expected = zmq.Again if kind == "basic" else TimeoutError
-    with client_class("127.0.0.1", nowhere) as client:
-        started = time.monotonic()
-        with pytest.raises(expected) as raised:
-            client.get_name()
-        assert time.monotonic() - started < 4
-        assert isinstance(raised.value.__cause__, kt.ConnectFailed)
-        assert not client.is_connected()
-
-
-@BOTH
-def test_without_a_server_a_ping_is_false_soon(client_class, kind, nowhere):
-    """Fault 9: the original took five seconds."""
-    with client_class("127.0.0.1", nowhere) as client:
-        started = time.monotonic()
-        assert client.ping() is False
-        assert time.monotonic() - started < 2
 
 
 def test_nobody_there_is_a_connection_error_as_well(nowhere):

@@ -149,17 +149,6 @@ def test_a_signal_handler_may_stop_the_server(double):
 # --- gateway ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["improved", "basic"])
-def test_the_gateway_answers_over_the_implementation_in_force(kind, serve, gateway, monkeypatch, observation):
-    """Fault 11: both settings reach it."""
-    monkeypatch.setenv("KATO_ZMQ_IMPLEMENTATION", kind)
-    monkeypatch.setenv("ZMQ_PORT", str(serve(kind).port))
-    url = gateway()
-    assert get(f"{url}/p1/ping")["processor"] == "P1"
-    assert get(f"{url}/p1/observe", observation("a"))["message"]["status"] == "observed"
-    assert get(f"{url}/p1/short-term-memory")["message"] == [["a"]]
-
-
 def test_the_gateway_goes_where_it_is_told(serve, gateway, monkeypatch):
     """Whatever the environment says."""
     monkeypatch.setenv("ZMQ_PORT", "1")
@@ -217,7 +206,9 @@ def test_importing_needs_no_pyzmq_and_reads_no_environment():
         "assert threading.active_count() == 1\n"
         "kato_transport.compat.ZMQClient(); kato_transport.compat.ImprovedZMQClient()\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env={"ZMQ_PORT": "rubbish"}, timeout=30)
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env={"ZMQ_PORT": "rubbish"}, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_what_is_public_is_listed_in_order():

@@ -22,6 +22,7 @@ class ScriptedProcessor:
         self.name = name
         self.time = 0
         self.auto_learn_at = 0
+        self.refused = ""
         self.genes: dict[str, Any] = {"recall_threshold": 0.1, "max_predictions": 100, "classifier": "CVC"}
         self.stm: list[list[str]] = []
         self.percept: dict[str, Any] = {}
@@ -31,7 +32,9 @@ class ScriptedProcessor:
         self.gate = threading.Event()
 
     def observe(self, observation: dict[str, Any]) -> Mapping[str, Any]:
-        """Take it; one whose unique_id begins with `slow` waits until the gate opens."""
+        """Take it; one whose unique_id begins with `slow` waits until the gate opens, and the refused one is."""
+        if observation["unique_id"] == self.refused:
+            raise ServiceError(f"no {self.refused} here")
         self.observed.append(observation["unique_id"])
         if observation["unique_id"].startswith("slow"):
             self.slow_started.set()

@@ -48,6 +48,15 @@ class RawClient:
         """Whether nothing more comes: the one wait that has to be waited out."""
         return not self.socket.poll(int(for_s * 1000))
 
+    def longest_ping(self, for_s: float) -> float:
+        """Ping all that time; the longest that one took, in seconds."""
+        longest, ends = 0.0, time.monotonic() + for_s
+        while time.monotonic() < ends:
+            started = time.monotonic()
+            assert self.ask("ping")["message"] == "pong"
+            longest = max(longest, time.monotonic() - started)
+        return longest
+
     def close(self) -> None:
         self.context.destroy(linger=0)
 

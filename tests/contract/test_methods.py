@@ -42,7 +42,9 @@ def model_name(peer: Peer) -> str:
 def test_ping_answers_pong_with_the_time_and_what_a_client_may_use(peer: Peer) -> None:
     """Old clients read `message`; new ones read `features`."""
     answer = peer.client.ask("ping")
-    features = answer.pop("features")
+    features, life = answer.pop("features"), answer.pop("server")
+    assert isinstance(life, str)
+    assert "dedupe" in features
     assert answer == {"status": "okay", "message": "pong", "timestamp": NOW, "processors": ["p1"]}
     assert "msgpack" in features
     assert ("correlation" in features) == (peer.server.transport == "improved")

@@ -141,7 +141,7 @@ def test_a_correlated_call_that_timed_out_at_an_old_server_leaves_no_answer_behi
         stuck = background(_hold_up, improved_port.endpoint)
         until(lambda: "ping" in old.ran, "the old server is not held up")
         with pytest.raises(kt.CallTimeout):
-            client.request(kt.Request("get_name", timeout_s=0.3))
+            client.request(kt.Request("get_name", timeout_s=1.0))
         old.release.set()
         stuck.result(WAIT_S)
         for turn in range(20):

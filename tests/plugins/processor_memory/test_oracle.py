@@ -248,7 +248,10 @@ def check(processor, oracle):
 @given(calls=calls, threshold=st.sampled_from([0.0, 0.1, 0.5]))
 @settings(deadline=None, max_examples=150)
 def test_any_series_of_calls_gives_what_the_page_says(era, calls, threshold):
-    """In memory and in a file, with restarts in between; the restart of a processor in memory is left out."""
+    """In memory and in a file, with restarts in between; the restart of a processor in memory is left out.
+
+    `run` asserts, after every call.
+    """
     genome = {"era": era, "recall_threshold": threshold}
     for kept in (False, True):
         with TemporaryDirectory() as folder:

@@ -219,7 +219,7 @@ def test_a_processor_that_was_dropped_gives_its_file_back(make, data):
     from kato_transport_processor_memory import SequenceMemory
 
     SequenceMemory().create(ProcessorSettings(data=data))
-    make(data)
+    assert make(data).time == 0
 
 
 def test_a_second_process_is_refused(make, data):

@@ -222,7 +222,7 @@ def test_a_reader_that_stands_still_holds_up_nobody(serve):
         raw.send(request * 50)
         started = time.monotonic()
         assert web.get("/healthz").status == 200
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
         web.server.close()
 
 

@@ -168,6 +168,57 @@ def test_observe_ignores_data_where_a_field_is_at_the_top(web, processor):
     assert web.post("/p1/observe", {"emotives": {}, "data": OBSERVATION}).status == 400
 
 
+SEQUENCE = {"observations": [{"strings": ["b", "a"]}, {"strings": ["c"], "unique_id": "mine"}]}
+
+
+@pytest.mark.parametrize("body", [SEQUENCE, {"data": SEQUENCE}, {**SEQUENCE, "data": {"observations": 5}}])
+def test_a_sequence_is_observed_by_one_request(web, processor, body):
+    """POST /p/observe-sequence; `data` is for those who wrap everything in it."""
+    answer = without_time(web.post("/any/observe-sequence", body).json)
+    first, second = answer["message"].pop("results")
+    assert answer == {
+        "id": "any",
+        "interval": 2,
+        "status": "okay",
+        "message": {"status": "observed", "auto_learned_models": [], "final_learned_model": ""},
+    }
+    assert second == {"unique_id": "mine", "interval": 2, "auto_learned_model": None}
+    assert first["unique_id"]
+    assert processor.stm == [["a", "b"], ["c"]]
+
+
+def test_a_sequence_tells_what_was_learned(web, processor):
+    """Of each, of all, and on the way."""
+    processor.genes["max_sequence_length"] = 2
+    observations = [{"strings": [word]} for word in "abcde"]
+    body = {"observations": observations, "learn_at_end": True}
+    message = web.post("/p1/observe-sequence", body).json["message"]
+    along = [result["auto_learned_model"] for result in message["results"]]
+    assert [bool(name) for name in along] == [False, True, False, True, False]
+    assert message["auto_learned_models"] == [along[1], along[3]]
+    assert message["final_learned_model"] == ""
+    processor.genes["max_sequence_length"] = 0
+    message = web.post("/p1/observe-sequence", body).json["message"]
+    assert message["final_learned_model"].startswith("MODEL|")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({}, "observations must be a list"),
+        ({"observations": {}}, "observations must be a list"),
+        ({"observations": [{"strings": ["a"]}, {"strings": "b"}]}, "observations[1]: strings must be a list of strings"),
+        ({"observations": [], "learn_at_end": "yes"}, "learn_at_end must be true or false"),
+        ({"data": []}, "data must be a JSON object"),
+    ],
+)
+def test_a_bad_sequence_is_a_400_that_says_where(web, processor, body, said):
+    """And nothing of it is observed."""
+    answer = web.post("/p1/observe-sequence", body)
+    assert (answer.status, said in answer.json["message"]) == (400, True)
+    assert processor.seen == []
+
+
 def test_learn_says_the_models_name_whatever_is_behind(web, processor):
     """POST /p/learn; basic servers say `learning-called` themselves."""
     for word in "ab":
@@ -251,7 +302,7 @@ def test_names_are_decoded_once(web, processor):
 # --- bad input --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["observe", "learn", "genes/change"])
+@pytest.mark.parametrize("path", ["observe", "observe-sequence", "learn", "genes/change"])
 @pytest.mark.parametrize("body", ["{not json", "[1,", "NaN", b"\xff\xfe"])
 def test_a_body_that_is_not_json_is_a_500_where_one_is_read(web, path, body):
     """KATO's tests ask for it."""

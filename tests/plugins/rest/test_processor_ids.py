@@ -61,6 +61,46 @@ def test_with_several_an_unknown_id_is_a_404_that_lists_them(serve, processor, a
         assert answer.json["code"] == "not_found"
 
 
+def test_a_change_of_no_genes_is_for_a_processor_all_the_same(serve, processor, another_processor):
+    """One of several, and not for one that nobody is: an empty change is no reason to say that all is well."""
+    web = serve([processor, another_processor])
+    nothing = {"data": {}}
+    for name in ("p1", "p2"):
+        answer = web.post(f"/{name}/genes/change", nothing)
+        assert (answer.status, answer.json) == (200, {"id": name, "status": "okay", "message": "updated-genes"})
+    answer = web.post("/p3/genes/change", nothing)
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
+    assert answer.json["message"] == "no processor 'p3'; this server has: p1, p2"
+
+
+def test_a_change_of_genes_is_for_one_of_several_processors(serve, processor, another_processor):
+    """The others keep theirs."""
+    web = serve([processor, another_processor])
+    assert web.post("/p2/genes/change", {"data": {"recall_threshold": 0.7, "max_sequence_length": 5}}).status == 200
+    assert (another_processor.genes["recall_threshold"], another_processor.genes["max_sequence_length"]) == (0.7, 5)
+    assert (processor.genes["recall_threshold"], processor.genes["max_sequence_length"]) == (0.1, 0)
+
+
+@pytest.mark.parametrize("name", ["p1", "anything"])
+def test_with_one_processor_a_change_of_no_genes_is_for_it(serve, processor, name):
+    """By any id, as everything else."""
+    answer = serve(processor).post(f"/{name}/genes/change", {"data": {}})
+    assert (answer.status, answer.json["id"]) == (200, name)
+
+
+@pytest.mark.usefixtures("strict")
+def test_strictly_a_change_of_no_genes_asks_for_the_right_id(serve, processor):
+    """KATO_REST_STRICT_PROCESSOR_ID."""
+    web = serve(processor)
+    assert [web.post(f"/{name}/genes/change", {"data": {}}).status for name in ("p1", "p2")] == [200, 404]
+
+
+def test_a_change_of_no_genes_while_the_server_behind_is_away_is_a_503(gateway):
+    """Nobody knows whether it is for anybody."""
+    web = gateway(lambda: Scripted(ping=kt.ConnectFailed("nobody there")))
+    assert web.post("/p1/genes/change", {"data": {}}).status == 503
+
+
 @pytest.mark.usefixtures("strict")
 def test_strictly_another_id_is_a_404_with_one_processor_too(serve, processor):
     """KATO_REST_STRICT_PROCESSOR_ID."""

@@ -67,6 +67,6 @@ def test_closing_takes_no_longer_than_the_drain_time(serve: Callable[..., kt.Run
         started = time.monotonic()
         server.close()
         server.close()
-        assert 0.2 <= time.monotonic() - started < 1.2
+        assert 0.2 <= time.monotonic() - started < WAIT_S
         with pytest.raises((kt.ConnectFailed, kt.ConnectionLost)):
-            client.request(kt.Request("echo", timeout_s=0.1))
+            client.request(kt.Request("echo", timeout_s=1.0))

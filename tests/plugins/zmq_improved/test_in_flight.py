@@ -10,12 +10,15 @@ from collections.abc import Callable
 import pytest
 
 import kato_transport as kt
+from kato_transport.contracts import WINDOW
 
 from .conftest import Service
 from .peers import WAIT_S, RawRouter, until
 
 CALLS = 500
 SHORT_S = 0.3
+AT_ONCE_S = 3.0
+"""What twenty times `SHORT_S` may take where they pass together; one after the other, they would take twice that."""
 
 
 def test_many_calls_are_answered_in_order(serve: Callable[..., kt.RunningServer]) -> None:
@@ -32,7 +35,7 @@ def test_many_calls_are_answered_in_order(serve: Callable[..., kt.RunningServer]
 
 
 def test_many_calls_go_on_through_restarts(serve: Callable[..., kt.RunningServer]) -> None:
-    """Each is answered or lost, in its place; what comes after the last restart is answered."""
+    """Each is answered or lost, in its place; once the last restart has been noticed, all are answered."""
     server = serve()
     stop = threading.Event()
 
@@ -47,8 +50,8 @@ def test_many_calls_go_on_through_restarts(serve: Callable[..., kt.RunningServer
         thread.start()
         answered = lost = 0
         try:
-            ends = time.monotonic() + 1.2
-            while time.monotonic() < ends:
+            ends = time.monotonic() + 4 * WAIT_S
+            while not (answered > CALLS and lost) and time.monotonic() < ends:
                 for number, item in enumerate(client.call_many([("echo", {"value": n}) for n in range(CALLS)])):
                     if isinstance(item, dict):
                         assert item["value"] == number
@@ -61,26 +64,26 @@ def test_many_calls_go_on_through_restarts(serve: Callable[..., kt.RunningServer
             thread.join()
         assert answered > CALLS
         assert lost > 0
-        assert all(isinstance(item, dict) for item in client.call_many([("echo", {})] * CALLS))
+        until(lambda: all(isinstance(item, dict) for item in client.call_many([("echo", {})] * CALLS)), "calls do not go on")
 
 
 def test_many_calls_to_a_stuck_server_all_end_in_their_time() -> None:
-    """All were made at once, so all are over at once, however many windows they fill."""
+    """All were made at once, so all are over at once, and not one window of them after the other."""
     with RawRouter() as router, kt.connect(router.endpoint, transport="improved", timeout_s=WAIT_S) as client:
         client.call("ping")
         router.silent.set()
         started = time.monotonic()
-        items = client.call_many([("echo", {})] * 300, timeout_s=SHORT_S)
+        items = client.call_many([("echo", {})] * 20 * WINDOW, timeout_s=SHORT_S)
         took_s = time.monotonic() - started
     assert all(isinstance(item, (kt.CallTimeout, kt.ConnectFailed)) for item in items)
     assert isinstance(items[0], kt.CallTimeout)
-    assert took_s < 3 * SHORT_S
+    assert took_s < AT_ONCE_S
 
 
 def test_one_call_that_is_stuck_holds_up_none_of_the_many(serve: Callable[..., kt.RunningServer], service: Service) -> None:
     """It alone runs out of time."""
     with kt.connect(serve().endpoint, transport="improved", timeout_s=WAIT_S) as client:
-        items = client.call_many([("hold", {}), *[("echo", {"value": n}) for n in range(200)]], timeout_s=4 * SHORT_S)
+        items = client.call_many([("hold", {}), *[("echo", {"value": n}) for n in range(200)]], timeout_s=AT_ONCE_S)
         assert isinstance(items[0], kt.CallTimeout)
         assert [item["value"] for item in items[1:] if isinstance(item, dict)] == list(range(200))
         service.gate.set()
@@ -98,12 +101,12 @@ def test_tasks_at_once_to_a_stuck_server_all_end_in_their_time(known: bool) -> N
                     await client.call("ping")
                 router.silent.set()
                 started = time.monotonic()
-                calls = [client.call("echo", timeout_s=SHORT_S) for _ in range(8)]
+                calls = [client.call("echo", timeout_s=SHORT_S) for _ in range(20)]
                 return list(await asyncio.gather(*calls, return_exceptions=True)), time.monotonic() - started
 
         items, took_s = asyncio.run(run())
     assert all(isinstance(item, (kt.CallTimeout, kt.ConnectFailed)) for item in items)
-    assert took_s < 3 * SHORT_S
+    assert took_s < AT_ONCE_S
 
 
 def test_futures_of_a_stuck_server_all_end_in_their_time() -> None:
@@ -111,11 +114,11 @@ def test_futures_of_a_stuck_server_all_end_in_their_time() -> None:
     with RawRouter() as router, kt.connect(router.endpoint, transport="improved", timeout_s=WAIT_S) as client:
         router.silent.set()
         started = time.monotonic()
-        futures = [client.submit("echo", timeout_s=SHORT_S) for _ in range(8)]
+        futures = [client.submit("echo", timeout_s=SHORT_S) for _ in range(20)]
         errors = [future.exception(WAIT_S) for future in futures]
         took_s = time.monotonic() - started
     assert all(isinstance(error, (kt.CallTimeout, kt.ConnectFailed)) for error in errors)
-    assert took_s < 3 * SHORT_S
+    assert took_s < AT_ONCE_S
 
 
 def test_a_server_that_restarts_ends_what_is_in_flight_at_once(

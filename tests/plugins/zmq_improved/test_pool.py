@@ -51,7 +51,7 @@ def test_two_hundred_short_lived_threads_leave_few_sockets(
 
 
 def test_more_callers_than_sockets_wait_for_one(serve: Callable[..., kt.RunningServer], connection: Callable[..., Any]) -> None:
-    """The original said "exhausted" at once."""
+    """Within their own time, and nobody is turned away."""
     connected = connection(serve().endpoint, max_connections=2)
     with ThreadPoolExecutor(32) as threads:
         answers = threads.map(lambda number: connected.request(request(value=number)).body["value"], range(640))
@@ -70,7 +70,7 @@ def test_a_caller_waits_for_a_socket_within_its_own_time(
         started = time.monotonic()
         with pytest.raises(kt.ConnectFailed, match="all 1 connections were in use; nothing was sent"):
             connected.request(request(timeout_s=0.1))
-        assert 0.09 < time.monotonic() - started < 1.0
+        assert 0.09 < time.monotonic() - started < WAIT_S
         service.gate.set()
         assert holding.result(WAIT_S).body["status"] == "okay"
     assert connected.request(request()).body["status"] == "okay"
@@ -115,7 +115,7 @@ def test_a_fresh_asynchronous_client_is_answered_at_its_first_call(serve: Callab
 
     async def run() -> None:
         for number in range(100):
-            async with kt.aconnect(server.endpoint, transport="improved", timeout_s=WAIT_S, connect_timeout_s=1.0) as client:
+            async with kt.aconnect(server.endpoint, transport="improved", timeout_s=WAIT_S, connect_timeout_s=3.0) as client:
                 assert (await client.call("echo", {"value": number}))["value"] == number
 
     asyncio.run(run())
@@ -125,7 +125,7 @@ def test_a_fresh_client_answers_its_first_future_as_soon(serve: Callable[..., kt
     """The same by threads."""
     server = serve()
     for number in range(50):
-        with kt.connect(server.endpoint, transport="improved", timeout_s=WAIT_S, connect_timeout_s=1.0) as client:
+        with kt.connect(server.endpoint, transport="improved", timeout_s=WAIT_S, connect_timeout_s=3.0) as client:
             assert client.submit("echo", {"value": number}).result(WAIT_S)["value"] == number
 
 

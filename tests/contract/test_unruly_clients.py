@@ -1,14 +1,11 @@
-"""What was wrong with the original: here is what a client that does not read, is late, or leaves can do. Nothing."""
+"""What a client that leaves in the middle, comes back or sends garbage can do to others: nothing."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import msgpack
-import pytest
 import zmq
 
 import kato_transport as kt
@@ -16,38 +13,8 @@ import kato_transport as kt
 from .doubles import WAIT_S, ScriptedProcessor, observation, until
 from .raw import RawClient
 
-BIG = "x" * 8_000
-GREEDY = 10_000
-
-
-def longest_ping(client: RawClient, seconds: float) -> float:
-    """The longest that a ping took during that time."""
-    longest, ends = 0.0, time.monotonic() + seconds
-    while time.monotonic() < ends:
-        started = time.monotonic()
-        assert client.ask("ping")["message"] == "pong"
-        longest = max(longest, time.monotonic() - started)
-    return longest
-
-
-def test_fault_1_a_client_that_never_reads_stalls_nobody(
-    closing: ExitStack, processor: ScriptedProcessor, raw: Callable[[int, str], RawClient]
-) -> None:
-    """It asks for ten thousand big answers; those that find no room are dropped, and counted."""
-    processor.genes["classifier"] = BIG
-    server = closing.enter_context(
-        kt.serve(processor, "tcp://127.0.0.1:0", transport="improved", queue_limit=2 * GREEDY, drain_s=0)
-    )
-    greedy, other = raw(zmq.DEALER, server.endpoint), raw(zmq.DEALER, server.endpoint)
-    greedy.socket.sndtimeo = int(WAIT_S * 1000)
-    request = msgpack.packb({"method": "get_gene", "params": {"gene_name": "classifier"}})
-    for _ in range(GREEDY):
-        greedy.socket.send(request)
-    assert longest_ping(other, 0.5) < 1.0
-    until(lambda: server.stats()["on_workers"] == 0, "the server did not come to an end with the requests")
-    assert server.stats()["dropped"] > 0
-    assert longest_ping(other, 0.1) < 1.0
-    assert other.ask("get_stm")["short_term_memory"] == [["c"]]
+PROMPT_S = 3.0
+"""Far less than a stalled server takes, and enough for a loaded machine."""
 
 
 def test_a_client_that_leaves_before_its_answer_stalls_nobody(
@@ -89,17 +56,6 @@ def test_a_client_that_comes_back_under_its_old_identity_is_served(
         assert second.ask("get_name")["interval"] == 2
 
 
-def test_fault_3_a_late_answer_never_reaches_the_next_call(processor: ScriptedProcessor, improved: kt.RunningServer) -> None:
-    """The call that timed out is over; whoever calls next gets their own answer."""
-    with kt.connect(improved.endpoint, transport="improved", timeout_s=WAIT_S) as client:
-        with pytest.raises(kt.CallTimeout):
-            client.call("observe", observation("slow", "x"), timeout_s=0.2)
-        processor.gate.set()
-        until(lambda: client.call("get_name")["interval"] == 3, "the slow observation never ended")
-        for turn in range(20):
-            assert client.call("observe", observation(f"u{turn}", "y"))["unique_id"] == f"u{turn}"
-
-
 def test_a_flood_of_garbage_costs_only_its_sender(improved: kt.RunningServer, raw: Callable[[int, str], RawClient]) -> None:
     """Somebody else's pings go on."""
     vandal, other = raw(zmq.DEALER, improved.endpoint), raw(zmq.DEALER, improved.endpoint)
@@ -116,8 +72,8 @@ def test_a_flood_of_garbage_costs_only_its_sender(improved: kt.RunningServer, ra
     thread = threading.Thread(target=flood)
     thread.start()
     try:
-        assert longest_ping(other, 0.5) < 1.0
+        assert other.longest_ping(0.5) < PROMPT_S
+        until(lambda: improved.stats()["malformed"] > 100, "there was no flood")
     finally:
         stop.set()
         thread.join()
-    assert improved.stats()["malformed"] > 100
