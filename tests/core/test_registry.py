@@ -8,6 +8,7 @@ import pytest
 
 import kato_transport as kt
 from kato_transport.plugins import FIRST_PARTY, Registry
+from kato_transport.settings import Settings
 
 from .conftest import Shelf
 
@@ -23,6 +24,17 @@ class Rot13:
 @kt.hookimpl
 def kato_register_codecs():
     return [Rot13()]
+"""
+
+HANDLER = """
+import kato_transport as kt
+
+class Counter:
+    def handle_event(self, event): ...
+
+@kt.hookimpl
+def kato_register_event_handlers(settings):
+    return [Counter()]
 """
 
 
@@ -176,6 +188,37 @@ def test_registering_a_name_twice_is_refused_and_leaves_the_first() -> None:
         with pytest.raises(kt.PluginBroken):
             registry.register(second, "local")
         assert registry.transport("local").name == "local"
+
+
+class Misspelt:
+    """A plugin with a hook that nobody calls."""
+
+    @kt.hookimpl
+    def kato_register_transport(self) -> list[Any]:
+        return []
+
+
+def test_a_plugin_that_misspells_a_hook_is_not_registered_at_all() -> None:
+    """Its name is free for the one that is mended."""
+    registry = Registry({})
+    with pytest.raises(kt.PluginBroken, match="kato_register_transport"):
+        registry.register(Misspelt(), "local")
+    registry.register(Local(), "local")
+    assert registry.transport("local").name == "local"
+
+
+def test_registering_is_undone_where_only_the_extensions_refuse(shelf: Shelf) -> None:
+    """A plugin is in both groups or in none: half of one would be selected by a name that its owner believes free."""
+    shelf.install("fake-counter", {"fake_counter": HANDLER}, extensions={"local": "fake_counter"})
+    registry = shelf.registry()
+    assert registry.event_handlers(Settings.from_env({})), "the extension of that name is not loaded"
+    with pytest.raises(kt.PluginBroken, match="a plugin of that name is there already"):
+        registry.register(Local(), "local")
+    with pytest.raises(kt.UnknownTransport):
+        registry.transport("local")
+    assert [type(handler).__module__ for handler in registry.event_handlers(Settings.from_env({}))].count("fake_counter") == 1
+    registry.register(Local(), "other")
+    assert [transport.name for transport in registry.transports_of("other")] == ["local"], "it was only the name that clashed"
 
 
 def test_hook_calls_are_traced_where_the_environment_asks_for_it(shelf: Shelf, capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def test_a_request_survives_the_way_to_the_server(
     codec: Codec, method: str, params: dict[str, Any], processor_id: str, timeout_s: float, request_id: Any, trace: str
 ) -> None:
     """All of it but what stays on the client's side."""
-    request = Request(method, params, processor_id, timeout_s, "improved", request_id, trace)
+    request = Request(method, params, processor_id, timeout_s, request_id=request_id, trace=trace)
     assert decode_request(codec, encode_request(codec, request)) == request
 
 
@@ -127,7 +127,7 @@ def test_a_heartbeat_is_read_as_one(codec: Codec) -> None:
 def test_an_old_request_waits_an_hour_and_means_the_first_processor() -> None:
     """Old clients say neither."""
     request = decode_request(MsgpackCodec(), MsgpackCodec().encode({"method": "ping"}), "basic")
-    assert request == Request("ping", {}, "", DEFAULT_TIMEOUT_S, "basic")
+    assert request == Request("ping", timeout_s=DEFAULT_TIMEOUT_S, framing="basic")
 
 
 def test_more_than_the_limit_is_refused_undecoded() -> None:

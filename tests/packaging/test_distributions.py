@@ -23,7 +23,7 @@ EVERY = [ROOT, *FOLDERS]
 
 LEFT_TO_PLUGINS = {"pyzmq": ("kato_transport/zeromq", "kato_transport/compat")}
 """What core imports and does not install, and where: whoever uses that part depends on it, or on a plugin that does."""
-EXTRAS = {"kato_transport/testing": "testing"}
+EXTRAS = {"kato_transport/testing": "testing", "kato_transport/compression": "zstd"}
 """Parts of core that need one of its extras."""
 
 

@@ -50,10 +50,14 @@ class ErrorCode(StrEnum):
     """A gateway's or proxy's own upstream cannot be reached: not run."""
     CONNECTION_LOST = "connection_lost"
     """The connection of a gateway or proxy to its upstream broke: the call may have run."""
+    RESTARTED = "restarted"
+    """The request was made for another life of this server; not run by this one."""
+    FORGOTTEN = "forgotten"
+    """A repeat came after the server had let go of what it knew: nobody can tell any more whether the call ran."""
     INTERNAL = "internal"
 
 
-@frozen
+@frozen(slots=False)  # made several times per call, and frozen attributes in slots take three times as long to set
 class Request:
     """One call, as the caller makes it and as the service sees it."""
 
@@ -62,7 +66,10 @@ class Request:
     processor_id: str = ""
     """Which of a server's processors is meant; empty: the server's first."""
     timeout_s: float = 5.0
-    """Seconds the caller goes on waiting, as a gRPC deadline travels; work past it is not started."""
+    """Seconds a connection waits for the answer."""
+    beyond_s: float = 0.0
+    """Seconds after `timeout_s` in which the caller may ask again. The server is told the sum, as a gRPC deadline
+    travels: work past it is not started."""
     framing: Framing = "improved"
     request_id: RequestId = None
     """Old clients' `id`; comes back in the answer as `request_id`."""
@@ -70,13 +77,46 @@ class Request:
     """W3C traceparent, passed on untouched."""
     idempotent: bool = False
     """Running it twice does no harm, so a client may send it again; stays on the client's side."""
+    once: str = ""
+    """`SERVER.CLIENT.NUMBER`, the same for every copy of a call: a server that offers `dedupe` answers all copies with the
+    answer of one run. Another server than the one named refuses it; no name: any may run it, and nothing is kept."""
+    compression: str = ""
+    """How the request is compressed where it is large; to be set only where the server can read it."""
+    accept: str = ""
+    """How the answer may be compressed where it is large."""
+
+    def copy(
+        self,
+        once: str,
+        timeout_s: float,
+        beyond_s: float,
+        compression: str = "",
+        accept: str = "",
+    ) -> Request:
+        """A copy of the call as it is sent to one server; what `attrs.evolve` would give, at a third of its time."""
+        return Request(
+            self.method,
+            self.params,
+            self.processor_id,
+            timeout_s,
+            beyond_s,
+            self.framing,
+            self.request_id,
+            self.trace,
+            self.idempotent,
+            once,
+            compression,
+            accept,
+        )
 
 
-@frozen
+@frozen(slots=False)
 class Response:
-    """One answer: `body` is the map that goes on the wire, with its `status`."""
+    """One answer: `body` is the map that goes on the wire, with its `status`; not to be changed once it is given."""
 
     body: Mapping[str, Any]
+    ran: bool = True
+    """Whether the call may have run; stays on the server's side."""
 
     @classmethod
     def okay(cls, **fields: Any) -> Response:
@@ -85,6 +125,11 @@ class Response:
     @classmethod
     def error(cls, message: str, code: str = ErrorCode.INTERNAL) -> Response:
         return cls({"status": "error", "message": message, "code": str(code)})
+
+    @classmethod
+    def refusal(cls, message: str, code: str) -> Response:
+        """An error in place of running the call: it may be asked again."""
+        return cls({"status": "error", "message": message, "code": str(code)}, ran=False)
 
     @property
     def is_error(self) -> bool:

@@ -8,6 +8,7 @@ in `kato_transport.kato.engine`.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -98,6 +99,34 @@ def checked_observation(params: Mapping[str, Any]) -> dict[str, Any]:
     return dict(params)
 
 
+def checked_sequence(params: Mapping[str, Any]) -> dict[str, Any]:
+    """The params of an `observe_sequence`, with what they leave out; `ServiceError` names what is wrong, and where.
+
+    What an observation leaves out is empty, and its unique_id is made up; but one of strings, vectors and emotives it needs.
+    """
+    observations = params.get("observations")
+    if not isinstance(observations, list):
+        raise ServiceError("observe_sequence: observations must be a list of observations")
+    flags = {name: params.get(name, False) for name in ("learn_after_each", "learn_at_end", "clear_stm_between")}
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ServiceError(f"observe_sequence: {name} must be true or false")
+    prefix = f"sequence-{os.urandom(8).hex()}"
+    checked = [_checked_in_sequence(fields, index, f"{prefix}-{index}") for index, fields in enumerate(observations)]
+    return {"observations": checked, **flags}
+
+
+def _checked_in_sequence(fields: Any, index: int, unique_id: str) -> dict[str, Any]:
+    if not isinstance(fields, Mapping) or not any(name in fields for name in _EMPTY):
+        raise ServiceError(f"observe_sequence: observations[{index}] must be a map with {', '.join(_EMPTY)}, or one of them")
+    given = {name: value for name, value in fields.items() if name != "unique_id" or value is not None}
+    empty = {name: make() for name, make in _EMPTY.items()}
+    try:
+        return checked_observation({"unique_id": unique_id, **empty, **given})
+    except ServiceError as exc:
+        raise ServiceError(f"observe_sequence: observations[{index}]: {exc.message.removeprefix('observe: ')}") from exc
+
+
 def _is_number(value: Any) -> bool:
     """Finite, as JSON knows no other, and within what a float holds."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -123,3 +152,5 @@ _OBSERVATION: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "unique_id": (lambda v: isinstance(v, str) and v != "", "a string that is not empty"),
 }
+
+_EMPTY: dict[str, Callable[[], Any]] = {"strings": list, "vectors": list, "emotives": dict}

@@ -1,7 +1,8 @@
 """What every server does with a request, whatever carried it here: `Runner`.
 
-It answers `ping`, places each request in its lane, refuses what comes too late or is too much, and turns every exception
-into an error answer. A transport's server decodes, calls `start`, and encodes what `reply` is given.
+It answers `ping`, runs no call twice, takes batches apart, places each request in its lane, refuses what comes too late or
+is too much, and turns every exception into an error answer. A transport's server decodes, calls `start`, and encodes what
+`reply` is given.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 
+from kato_transport.batch import BATCH, Batch, Item
+from kato_transport.compression import installed
 from kato_transport.contracts import ServerOptions, Service
 from kato_transport.errors import (
     CallTimeout,
@@ -20,18 +24,18 @@ from kato_transport.errors import (
     LocalProtocolError,
     MessageTooLarge,
     RemoteError,
+    ServerBusy,
     ServiceError,
 )
-from kato_transport.lanes import INLINE, lane_of
+from kato_transport.lanes import CONCURRENT, INLINE, lane_of
 from kato_transport.model import ErrorCode, Request, Response
+from kato_transport.once import OnceOnly, Reply
 from kato_transport.workers import Workers
-
-Reply = Callable[[Response], None]
 
 log = logging.getLogger("kato_transport.server")
 
-BUSY = Response.error("the server's queue is full; try again later", ErrorCode.BUSY)
-CLOSING = Response.error("the server is shutting down; try again later", ErrorCode.BUSY)
+BUSY = Response.refusal("the server's queue, or this client's share of it, is full; try again later", ErrorCode.BUSY)
+CLOSING = Response.refusal("the server is shutting down; try again later", ErrorCode.BUSY)
 
 
 class Runner:
@@ -40,20 +44,31 @@ class Runner:
     def __init__(self, service: Service, options: ServerOptions, features: Sequence[str] = (), name: str = "kato") -> None:
         self._service = service
         self._lane = lane_of(service)
-        self._features = [*features, options.codec.name]
-        self._workers = Workers(options.workers, options.queue_limit, f"{name}-worker")
+        self._once = OnceOnly(options.kept_answers, options.kept_bytes, options.kept_s)
+        self._features = ["dedupe", "batch", *features, options.codec.name, *installed()]
+        self._threads = options.workers
+        self._workers = Workers(options.workers, options.queue_limit, options.client_queue_limit, f"{name}-worker")
         self._drain_s = options.drain_s
-        self._closing = False
+        self._closing = self._closed = False
 
-    def start(self, request: Request, reply: Reply) -> None:
-        """Have the request answered: by `reply`, called once, at once or later on a worker's thread."""
+    def start(self, request: Request, reply: Reply, *, client: bytes = b"", here: bool = False) -> None:
+        """Have the request answered: by `reply`, called once, at once or later on a worker's thread; always at once where
+        the caller has it run `here`. `client` is who asks, where the transport can tell."""
         if request.method == "ping":  # first of all, as it tells whoever asks what this server can do
             reply(self._pong())
             return
+        if request.once:
+            first = self._once.first(request, reply)
+            if first is None:
+                return
+            reply = first
         if self._closing:
             reply(CLOSING)
             return
-        lane = self._lane(request)
+        if request.method == BATCH:
+            self._start_batch(request, reply, client, here)
+            return
+        lane = INLINE if here else self._lane(request)
         if lane == INLINE:
             reply(self.answer(request))
             return
@@ -62,8 +77,8 @@ class Runner:
         def job() -> None:
             reply(self.answer(request) if time.monotonic() < deadline else _too_late(request))
 
-        if not self._workers.submit(lane, job):
-            reply(CLOSING if self._closing else BUSY)
+        if not self._workers.submit(lane, job, client):
+            reply(self._no_room())
 
     def answer(self, request: Request) -> Response:
         """The answer, made here and now; never raises."""
@@ -79,16 +94,55 @@ class Runner:
                 raise
             return error_answer(request, exc)
 
+    def stats(self) -> dict[str, int]:
+        """Answers kept for repeats and their bytes, calls answered without running, answers let go of early."""
+        return self._once.stats()
+
     def close(self) -> bool:
         """Answer `busy` from now on, give what was taken the drain time; False where a handler is still running."""
         self._closing = True
         ended = self._workers.close(self._drain_s)
+        self._closed = True
         if not ended:
             log.warning("closed with a handler still running after %g s", self._drain_s)
         return ended
 
+    def _start_batch(self, request: Request, reply: Reply, client: bytes, here: bool) -> None:
+        deadline = time.monotonic() + request.timeout_s
+        try:
+            batch = Batch(request, reply)
+        except ServiceError as exc:
+            reply(Response.refusal(exc.message, exc.code))
+            return
+        for lane, items in batch.lanes(lambda call: INLINE if here or call.method == "ping" else self._lane(call)).items():
+            self._start_items(batch, lane, items, deadline, client)
+
+    def _start_items(self, batch: Batch, lane: str, items: deque[Item], deadline: float, client: bytes) -> None:
+        """The calls of one lane: one job does them in order, those of no lane are shared by as many jobs as can run beside
+        each other. So a lane's calls are all taken or all refused, and none is overtaken by a later request."""
+
+        def job() -> None:
+            while items and not self._closed:
+                try:
+                    index, call = items.popleft()
+                except IndexError:  # another job was faster
+                    return
+                batch.answer(index, self.answer(call) if time.monotonic() < deadline else _too_late(call))
+
+        if lane == INLINE:
+            job()
+            return
+        jobs = min(len(items), self._threads) if lane == CONCURRENT else 1
+        taken = [self._workers.submit(lane, job, client) for _ in range(jobs)]
+        if not any(taken):
+            for index, _ in items:
+                batch.answer(index, self._no_room())
+
+    def _no_room(self) -> Response:
+        return CLOSING if self._closing else BUSY
+
     def _pong(self) -> Response:
-        fields = {"message": "pong", "timestamp": time.time(), "features": self._features}
+        fields = {"message": "pong", "timestamp": time.time(), "features": self._features, "server": self._once.name}
         processors = getattr(self._service, "processors", None)
         return Response.okay(**fields) if processors is None else Response.okay(**fields, processors=processors)
 
@@ -96,6 +150,8 @@ class Runner:
 def error_answer(request: Request, exc: BaseException) -> Response:
     """The error answer that an exception in a service stands for: its text, its kind as code, and no traceback."""
     match exc:
+        case ServerBusy():
+            return Response.refusal(exc.message, exc.code)
         case ServiceError() | RemoteError():
             return Response.error(exc.message, exc.code)
         case CallTimeout():
@@ -107,7 +163,7 @@ def error_answer(request: Request, exc: BaseException) -> Response:
         case ConnectionLost():
             return Response.error(str(exc), ErrorCode.CONNECTION_LOST)
         case ConnectFailed() | ClientClosed():
-            return Response.error(str(exc), ErrorCode.UNAVAILABLE)
+            return Response.refusal(str(exc), ErrorCode.UNAVAILABLE)
         case _:
             log.error("%s failed", request.method, exc_info=exc)
             text = " ".join(str(exc).split())[:200]
@@ -115,4 +171,5 @@ def error_answer(request: Request, exc: BaseException) -> Response:
 
 
 def _too_late(request: Request) -> Response:
-    return Response.error(f"{request.method}: not started, its {request.timeout_s:g} s had passed", ErrorCode.DEADLINE_EXCEEDED)
+    text = f"{request.method}: not started, its {request.timeout_s:g} s had passed"
+    return Response.refusal(text, ErrorCode.DEADLINE_EXCEEDED)

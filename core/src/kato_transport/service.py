@@ -6,20 +6,23 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kato_transport.batch import BATCH
 from kato_transport.contracts import Service
 from kato_transport.errors import ConfigurationError, ServiceError
 from kato_transport.kato.service import ProcessorService
 from kato_transport.lanes import CONCURRENT, INLINE
 from kato_transport.model import ErrorCode, Request, Response
 
+RESERVED = frozenset({"ping", BATCH})
+
 
 class FunctionTable:
     """A service of named functions: each gets the params as keyword arguments and returns the answer's fields."""
 
     def __init__(self, functions: Mapping[str, Callable[..., Mapping[str, Any]]]) -> None:
-        if "ping" in functions:
-            raise ConfigurationError("method 'ping' is answered by every server itself; give the function another name")
         for name, function in functions.items():
+            if name in RESERVED:
+                raise ConfigurationError(f"method {name!r} is answered by every server itself; give the function another name")
             if not callable(function) or inspect.iscoroutinefunction(function):
                 raise ConfigurationError(f"method {name!r}: expected a plain function, not {function!r}")
         self._functions = dict(functions)

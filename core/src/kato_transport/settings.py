@@ -16,6 +16,7 @@ import environ
 from attrs import evolve, fields, frozen, validators
 from environ.exceptions import ConfigError
 
+from kato_transport.compression import COMPRESSIONS
 from kato_transport.contracts import ClientOptions, Codec, ServerOptions
 from kato_transport.errors import InvalidSetting
 
@@ -100,6 +101,27 @@ class Settings:
         _positive,
     )
     max_connections: int = var("KATO_TRANSPORT_MAX_CONNECTIONS", 64, int, "Sockets one client opens at most.", _positive)
+    compression: str = var(
+        "KATO_TRANSPORT_COMPRESSION",
+        "",
+        lambda v: str(v).strip().lower(),
+        "Compression of large messages, with servers that can: zlib or zstd; none by default.",
+        validators.in_(("", *COMPRESSIONS)),
+    )
+    copies: int = var(
+        "KATO_TRANSPORT_COPIES",
+        3,
+        int,
+        "Copies of a call that share its time, with servers that run none twice; 1: no call is sent again.",
+        _positive,
+    )
+    breaker_failures: int = var(
+        "KATO_TRANSPORT_BREAKER_FAILURES",
+        5,
+        int,
+        "Failures in a row after which an endpoint is left alone for a moment; 0: never.",
+        _not_negative,
+    )
     workers: int = var("KATO_TRANSPORT_WORKERS", 8, int, "Threads of a server for handlers that are not inline.", _positive)
     queue_limit: int = var(
         "KATO_TRANSPORT_QUEUE_LIMIT",
@@ -108,6 +130,28 @@ class Settings:
         "Requests waiting for a worker before the next is answered busy.",
         _positive,
     )
+    client_queue_limit: int = var(
+        "KATO_TRANSPORT_CLIENT_QUEUE_LIMIT",
+        500,
+        int,
+        "Requests of one client waiting or being worked on before its next is answered busy.",
+        _positive,
+    )
+    kept_answers: int = var(
+        "KATO_TRANSPORT_KEPT_ANSWERS",
+        10_000,
+        int,
+        "Answers a server keeps for copies of their calls.",
+        _positive,
+    )
+    kept_bytes: int = var(
+        "KATO_TRANSPORT_KEPT_BYTES",
+        64 * 1024 * 1024,
+        int,
+        "What the answers kept may come to, in bytes.",
+        _positive,
+    )
+    kept_s: float = var("KATO_TRANSPORT_KEPT_S", 300.0, float, "Seconds for which an answer is kept at most.", _positive)
     drain_s: float = var(
         "KATO_TRANSPORT_DRAIN_S",
         5.0,
@@ -143,6 +187,9 @@ class Settings:
                 liveness=self.liveness,
                 max_message_bytes=self.max_message_bytes,
                 max_connections=self.max_connections,
+                compression=self.compression,
+                copies=self.copies,
+                breaker_failures=self.breaker_failures,
             ),
             changes,
         )
@@ -154,6 +201,10 @@ class Settings:
                 codec=codec,
                 workers=self.workers,
                 queue_limit=self.queue_limit,
+                client_queue_limit=self.client_queue_limit,
+                kept_answers=self.kept_answers,
+                kept_bytes=self.kept_bytes,
+                kept_s=self.kept_s,
                 heartbeat_interval_s=self.heartbeat_interval_s,
                 liveness=self.liveness,
                 max_message_bytes=self.max_message_bytes,

@@ -78,6 +78,7 @@ def test_another_content_type_is_a_415_that_lists_those_read(web, content_type):
         (b'{"method": "m", "timeout_s": 0}', "timeout_s"),
         (b'{"method": "m", "timeout_s": "soon"}', "timeout_s"),
         (b'{"method": "m", "processor_id": 1}', "processor_id"),
+        (b'{"method": "m", "buffers": ["a"]}', "buffers"),
         (b'{"type": "heartbeat", "timestamp": 1.0}', "method"),
     ],
 )

@@ -15,7 +15,7 @@ from attrs import frozen
 from kato_transport.errors import ServiceError
 from kato_transport.kato.engine import Engine
 from kato_transport.model import ErrorCode, Request
-from kato_transport.processors import checked_observation
+from kato_transport.processors import checked_observation, checked_sequence
 
 MODEL_PREFIX = "MODEL|"
 
@@ -38,11 +38,30 @@ def get_name(engine: Engine, request: Request) -> Answer:
 
 def observe(engine: Engine, request: Request) -> Answer:
     observation = checked_observation(request.params)
-    result = engine.observe(observation)
-    fields = result if isinstance(result, Mapping) else {}
-    learned = fields.get("auto_learned_model") or fields.get("auto_learned_pattern")
+    learned = _auto_learned(engine.observe(observation))
     answer = {**_stamp(engine), "message": "observed", "unique_id": observation["unique_id"]}
     return {**answer, "auto_learned_model": learned} if learned else answer
+
+
+def observe_sequence(engine: Engine, request: Request) -> Answer:
+    """Many observations, and what is to be learned of them, as KATO's later API has it."""
+    sequence = checked_sequence(request.params)
+    results: list[Answer] = []
+    learned: list[str] = []
+    for index, observation in enumerate(sequence["observations"]):
+        try:
+            if sequence["clear_stm_between"] and index:
+                engine.clear_stm()
+            on_the_way = _auto_learned(engine.observe(observation))
+            learned += filter(None, (on_the_way, engine.learn() if sequence["learn_after_each"] else None))
+        except ServiceError as exc:
+            text = f"{request.method}: observations[{index}]: {exc.message}; the {index} before it were observed"
+            raise ServiceError(text, exc.code) from exc
+        result = {"unique_id": observation["unique_id"], "interval": engine.time}
+        results.append({**result, "auto_learned_model": on_the_way} if on_the_way else result)
+    final = engine.learn() if sequence["learn_at_end"] and results else ""
+    answer = {**_stamp(engine), "message": "observed", "results": results}
+    return {**answer, "auto_learned_models": learned, "final_learned_model": final or ""}
 
 
 def learn(engine: Engine, request: Request) -> Answer:
@@ -122,6 +141,7 @@ def get_genome(engine: Engine, request: Request) -> Answer:
 METHODS: Mapping[str, Method] = {
     "get_name": Method(get_name, reads=True),
     "observe": Method(observe),
+    "observe_sequence": Method(observe_sequence),
     "learn": Method(learn),
     "get_predictions": Method(get_predictions, reads=True),
     "clear_short_term_memory": Method(clear_short_term_memory),
@@ -149,6 +169,12 @@ IDEMPOTENT = frozenset({"ping", *(name for name, method in METHODS.items() if me
 
 def _stamp(engine: Engine) -> Answer:
     return {"id": engine.id, "interval": engine.time, "time_stamp": time.time()}
+
+
+def _auto_learned(result: Any) -> str:
+    """The model that an observation made the engine learn; empty where it made none."""
+    fields = result if isinstance(result, Mapping) else {}
+    return fields.get("auto_learned_model") or fields.get("auto_learned_pattern") or ""
 
 
 def _data(request: Request, key: str, value: Any) -> Answer:

@@ -28,7 +28,7 @@ class _Reliable(Generic[C]):
 
     def __init__(self, connections: Sequence[tuple[str, C]], options: ClientOptions) -> None:
         self._links: list[Link[C]] = [
-            Link(index, endpoint, connection, options.breaker_failures, alone=len(connections) == 1)
+            Link(index, endpoint, connection, options, alone=len(connections) == 1)
             for index, (endpoint, connection) in enumerate(connections)
         ]
         self._options = options
@@ -45,7 +45,9 @@ class _Reliable(Generic[C]):
     def _new_site(self) -> Site[C]:
         breakers = [link.breaker for link in self._links]
         balance = Balance(breakers) if len(breakers) > 1 else Alone(breakers[0])
-        return Site(self._links, balance, Marks(), self._options.connect_timeout_s, self._options.copies)
+        return Site(
+            self._links, balance, Marks(), self._options.connect_timeout_s, self._options.copies, self._options.compression
+        )
 
     def _picked(self, now: float) -> Link[C] | None:
         """The link for a first copy; None where no circuit is closed."""
@@ -53,8 +55,8 @@ class _Reliable(Generic[C]):
         return None if index is None else self._links[index]
 
     def _is_strange(self, link: Link[C], request: Request) -> bool:
-        """Whether it has to be found out first who is there: only some servers run nothing twice."""
-        return link.server is None and not request.idempotent and self._options.copies > 1
+        """Whether it has to be found out first who is there, and what it can do."""
+        return link.server is None and self._site.asks(request)
 
     def _least_busy(self) -> Link[C]:
         """A link for copies that no others follow, counted as started; `ConnectFailed` where all circuits are open."""

@@ -58,6 +58,11 @@ class Site(Generic[C]):
     connect_timeout_s: float
     copies: int
     """Copies of a call that share its time, where the server runs none twice; 1: no call is sent again."""
+    compression: str
+
+    def asks(self, request: Request) -> bool:
+        """Whether a server has to say who it is before it is sent the request: only some run nothing twice, or unpack it."""
+        return bool(self.compression) or (self.copies > 1 and not request.idempotent)
 
 
 class Delivery(Generic[C]):
@@ -175,7 +180,7 @@ class Delivery(Generic[C]):
         balance = self._site.balance
         balance.started(link.index)
         try:
-            if link.server is None and self._site.copies > 1 and (self._copies or not self._request.idempotent):
+            if link.server is None and (self._site.asks(self._request) or self._copies):
                 yield from self._introduced(link)
             sent = self._next_copy(link)
             self._copies += 1

@@ -7,6 +7,7 @@ import os
 import time
 from typing import Any, Generic, TypeVar
 
+from kato_transport.contracts import ClientOptions
 from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost
 from kato_transport.model import Request, Response
 from kato_transport.protocol.breaker import Breaker
@@ -42,21 +43,24 @@ class Marks:
 class Link(Generic[C]):
     """`server` is the name that the server gave its life: None until it was asked, empty where it has no `dedupe`."""
 
-    def __init__(self, index: int, endpoint: str, connection: C, failures: int, alone: bool) -> None:
+    def __init__(self, index: int, endpoint: str, connection: C, options: ClientOptions, alone: bool) -> None:
         self.index = index
         self.endpoint = endpoint
         self.connection = connection
         self.server: str | None = None
-        self._failures = failures
+        self._options = options
+        self._compression = ""
         self._longest_open_s = OPEN_S if alone else LONGEST_OPEN_S
         self.breaker = self._new_breaker()
 
     def learn(self, pong: Response) -> None:
-        """Take the server's name from its answer to `ping`."""
-        features = pong.body.get("features")
-        name = pong.body.get("server")
-        dedupes = isinstance(features, list) and "dedupe" in features and isinstance(name, str)
-        self.server = name if dedupes else NO_DEDUPE
+        """Take the server's name from its answer to `ping`, and what it can read."""
+        features, name = pong.body.get("features"), pong.body.get("server")
+        if not isinstance(features, list):
+            features = []
+        wanted = self._options.compression
+        self._compression = wanted if wanted in features else ""
+        self.server = name if "dedupe" in features and isinstance(name, str) else NO_DEDUPE
 
     def renew(self) -> None:
         """In a forked child: a lock may have been held by a thread that is not here."""
@@ -64,7 +68,7 @@ class Link(Generic[C]):
 
     def forget(self) -> None:
         """Another server may be there now."""
-        self.server = None
+        self.server, self._compression = None, ""
 
     def copy(self, request: Request, marks: Marks, left_s: float, copies: int, once: str = "") -> Request:
         """A copy of the call to send here: with its mark, and its share of the call's time where another may follow.
@@ -76,7 +80,7 @@ class Link(Generic[C]):
         if not once and (request.idempotent or server):
             once = marks.next("" if request.idempotent else server or "")
         wait_s = min(left_s, max(request.timeout_s / copies, LEAST_WAIT_S)) if server else left_s
-        return request.copy(once, wait_s, left_s - wait_s)
+        return request.copy(once, wait_s, left_s - wait_s, self._compression, self._compression)
 
     def heard(self) -> None:
         """The endpoint answered."""
@@ -93,4 +97,4 @@ class Link(Generic[C]):
         return {**own, "circuit": str(self.breaker.state), "circuit_opened": self.breaker.opened}
 
     def _new_breaker(self) -> Breaker:
-        return Breaker(self._failures, OPEN_S, self._longest_open_s)
+        return Breaker(self._options.breaker_failures, OPEN_S, self._longest_open_s)

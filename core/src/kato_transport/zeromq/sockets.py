@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import socket as unix
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ RECONNECT_MAX_MS = 100
 
 SERVER_LINGER_MS = 500
 UNBIND_MS = 1_000
+KNOCK_MS = 100
 LAST_PORT = 65_535
 READING_S = 0.05
 """What a client gets to read a last answer before the connection goes."""
@@ -110,9 +112,13 @@ def open_back_door(sock: Sock) -> str:
 
 
 def knock(kind: int, back_door: str) -> None:
-    """Have a server's thread receive an empty message, from a client socket of the kind that goes with it."""
-    with current_context().socket(kind) as sock:
+    """Have a server's thread receive an empty message, from a client socket of the kind that goes with it.
+
+    The thread may have ended of itself meanwhile, and with it the door: then there is nobody to wait for.
+    """
+    with current_context().socket(kind) as sock, suppress(zmq.Again):
         sock.linger = SERVER_LINGER_MS
+        sock.sndtimeo = KNOCK_MS
         sock.connect(back_door)
         sock.send(b"")
 

@@ -38,7 +38,7 @@ class AsyncUnixConnection:
                 answer = await link.exchange(message)
         except TimeoutError:
             raise CallTimeout(request.method, request.timeout_s, self._endpoint) from None
-        return decode_response(self._options.codec, answer)
+        return decode_response(self._options.codec, answer, self._options.max_message_bytes)
 
     async def close(self) -> None:
         self._closed = True

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from acme_kato_unix.endpoints import disown, inode, listen, remove, socket_path
 from acme_kato_unix.frames import Frame, read_frame, write_frame
 from kato_transport import ErrorCode, Request, Response, ServerOptions, Service, fork
+from kato_transport.compression import compressed
+from kato_transport.model import RequestId
+from kato_transport.once import Reply
 from kato_transport.runner import Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_response
 
@@ -104,23 +105,25 @@ class UnixServer:
             self._reply_to(writer, frame.number, exc.request_id)(exc.answer)
         else:
             self._requests += 1
-            self._runner.start(request, self._reply_to(writer, frame.number, request.request_id))
+            self._runner.start(request, self._reply_to(writer, frame.number, request.request_id, request.accept))
 
     def _decode(self, frame: Frame) -> Request:
         if frame.message is None:
             raise BadRequest(f"message of {frame.size} bytes; this server takes {self._limit}", code=ErrorCode.TOO_LARGE)
-        request = decode_request(self._codec, frame.message)
+        request = decode_request(self._codec, frame.message, limit=self._limit)
         if isinstance(request, Heartbeat):
             raise BadRequest("the unix transport has no heartbeats: a connection that ends says so")
         return request
 
-    def _reply_to(self, writer: asyncio.StreamWriter, number: int, request_id: Any) -> Callable[[Response], None]:
+    def _reply_to(self, writer: asyncio.StreamWriter, number: int, request_id: RequestId, accept: str = "") -> Reply:
         """What the runner gives the answer to, on this thread or on a worker's."""
 
-        def reply(response: Response) -> None:
+        def reply(response: Response) -> int:
             message = encode_response(self._codec, response, request_id, self._limit)
+            answer = compressed(message, accept)
             with suppress(RuntimeError):  # the loop has ended, and nobody is there to be answered
-                self._loop.call_soon_threadsafe(self._send, writer, number, message)
+                self._loop.call_soon_threadsafe(self._send, writer, number, answer)
+            return len(message)
 
         return reply
 

@@ -13,10 +13,12 @@ from starlette.responses import Response
 
 from kato_transport.codecs.json import JsonCodec
 from kato_transport.codecs.msgpack import MsgpackCodec
+from kato_transport.compression import compressed
 from kato_transport.contracts import Codec
 from kato_transport.errors import LocalProtocolError
 from kato_transport.model import ErrorCode
 from kato_transport.model import Response as Answer
+from kato_transport_rest.coding import coding_headers
 
 STATUS: Mapping[str, int] = {
     ErrorCode.UNKNOWN_METHOD: 404,
@@ -79,13 +81,21 @@ def status_of(answer: Answer) -> int:
 
 
 def encoded(
-    body: Mapping[str, Any], status: int = 200, codec: Codec = JSON, headers: Mapping[str, str] | None = None
+    body: Mapping[str, Any],
+    status: int = 200,
+    codec: Codec = JSON,
+    headers: Mapping[str, str] | None = None,
+    accept: str = "",
 ) -> Response:
-    """A map as an HTTP answer; one that the codec cannot carry (JSON: bytes, NaN) becomes a 500 that says so."""
+    """A map as an HTTP answer, compressed as `accept` names it; one that the codec cannot carry (JSON: bytes, NaN) becomes a
+    500 that says so."""
     try:
         content = codec.encode(body)
     except LocalProtocolError as exc:
         status, content = 500, codec.encode(Answer.error(f"the answer {exc}"[:500]).body)
     if status == 503:
         headers = {**(headers or {}), **RETRY_AFTER}
+    if accept:
+        content = compressed(content, accept)
+        headers = {**(headers or {}), **coding_headers(content)}
     return Response(content, status, headers, codec.content_type)

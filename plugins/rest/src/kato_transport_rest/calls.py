@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve
 from starlette.responses import Response
 
+from kato_transport.compression import Inflated, decompressed
 from kato_transport.errors import DecodeError
 from kato_transport.kato.methods import IDEMPOTENT
 from kato_transport.model import ErrorCode, Request
@@ -27,9 +28,11 @@ async def call(exchange: Exchange) -> Response:
         allowed = ", ".join(exchange.site.codecs)
         message = f"content type {content_type!r} is not read here; expected one of: {allowed}"
         raise Refusal(415, message, "unsupported_media_type", {"accept-post": allowed})
-    data = await exchange.body()
+    data, limit = await exchange.body(), exchange.site.max_message_bytes
     try:
-        request = _request(codec.decode(data), exchange.site.timeout_s)
+        request = _request(codec.decode(decompressed(data, limit)), exchange.site.timeout_s)
+    except Inflated as exc:
+        raise Refusal(413, str(exc), ErrorCode.TOO_LARGE) from exc
     except DecodeError as exc:
         return encoded(BadRequest(f"the body is {exc}").answer.body, 400, codec)
     except BadRequest as exc:
@@ -37,7 +40,7 @@ async def call(exchange: Exchange) -> Response:
     answer = await ask(exchange.site.upstream, request)
     if answer.is_error:
         exchange.site.processors.heed(error_code(answer.body))
-    return encoded(_named(answer.body, request.request_id), status_of(answer), codec)
+    return encoded(_named(answer.body, request.request_id), status_of(answer), codec, accept=request.accept)
 
 
 async def alive(exchange: Exchange) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from kato_transport.errors import CallTimeout, ClientClosed, ConnectionLost, Rem
 from kato_transport.model import Request, Response
 from kato_transport.wire import decode_response, encode_request
 from kato_transport_rest.address import CALL_PATH, host_and_port
+from kato_transport_rest.coding import coding_headers
 from kato_transport_rest.pool import Kept, Pool
 
 _CHUNK = 1 << 16
@@ -94,7 +95,7 @@ class HttpConnection:
         sock: socket.socket = connection.sock
         sock.settimeout(_left(deadline))
         try:
-            connection.request("POST", CALL_PATH, data, self._headers)
+            connection.request("POST", CALL_PATH, data, {**self._headers, **coding_headers(data)})
         except TimeoutError:
             raise
         except OSError:
@@ -140,7 +141,7 @@ class HttpConnection:
         codec = self._codecs.get(content_type)
         if codec is None:
             raise self._no_gateway(f"{answered.status} with content type {content_type!r}")
-        response = decode_response(codec, data)
+        response = decode_response(codec, data, self._options.max_message_bytes)
         if answered.status >= 400 and not response.is_error:
             raise self._no_gateway(f"{answered.status} without an error's map")
         return response

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from kato_transport.model import ErrorCode
-from kato_transport.processors import checked_observation
+from kato_transport.processors import checked_observation, checked_sequence
 from kato_transport_rest.answers import Refusal
 from kato_transport_rest.exchange import Exchange, parsed
 
@@ -91,6 +91,16 @@ async def observe(exchange: Exchange) -> Body:
     answer = await exchange.call("observe", observation)
     learned = answer.get("auto_learned_model") or None
     return {**await _stamp(exchange, answer), "message": {"status": "observed", "auto_learned_model": learned}}
+
+
+async def observe_sequence(exchange: Exchange) -> Body:
+    fields = await exchange.fields()
+    wrapped = "data" in fields and "observations" not in fields
+    sequence = checked_sequence(_map(fields["data"], "data") if wrapped else fields)
+    answer = await exchange.call("observe_sequence", sequence)
+    results = [{"auto_learned_model": None, **result} for result in _data(answer, "results")]
+    learned = {name: answer.get(name) for name in ("auto_learned_models", "final_learned_model")}
+    return {**await _stamp(exchange, answer), "message": {"status": "observed", "results": results, **learned}}
 
 
 async def learn(exchange: Exchange) -> Body:

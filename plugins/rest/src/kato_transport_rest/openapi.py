@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 STRING: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
+BOOLEAN: Schema = {"type": "boolean"}
 MAP: Schema = {"type": "object", "additionalProperties": True}
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from kato_transport_rest import calls, kato, openapi
 from kato_transport_rest.address import CALL_PATH
 from kato_transport_rest.exchange import Exchange
-from kato_transport_rest.openapi import EVENTS, MAP, NUMBER, STRING, any_of, array, constant, nullable, record
+from kato_transport_rest.openapi import BOOLEAN, EVENTS, MAP, NUMBER, STRING, any_of, array, constant, nullable, record
 from kato_transport_rest.routing import Handler, Route, Schema
 
 KATO = "KATO"
@@ -24,6 +24,11 @@ _OBSERVATION = record(
     emotives=MAP,
     optional={"unique_id": STRING, "path": {}, "metadata": {}},
 )
+_SEQUENCE = record(
+    observations=array(record(optional=_OBSERVATION["properties"])),
+    optional={"learn_after_each": BOOLEAN, "learn_at_end": BOOLEAN, "clear_stm_between": BOOLEAN},
+)
+_RESULT = record(unique_id=STRING, interval=NUMBER, auto_learned_model=nullable(STRING))
 _MODEL = record(name=STRING, sequence=EVENTS, frequency=NUMBER, emotives={})
 _STM = record(message=EVENTS, time_stamp=NUMBER, interval=NUMBER)
 _OKAY = record(status=constant("okay"))
@@ -94,6 +99,23 @@ ROUTES = (
         group=KATO,
         body=any_of(_OBSERVATION, record(data=_OBSERVATION)),
         answer=record(**_STAMP, message=record(status=constant("observed"), auto_learned_model=nullable(STRING))),
+    ),
+    Route(
+        verb="POST",
+        path="/{processor_id}/observe-sequence",
+        handle=kato.observe_sequence,
+        summary="Take many observations, and learn each or all of them",
+        group=KATO,
+        body=any_of(_SEQUENCE, record(data=_SEQUENCE)),
+        answer=record(
+            **_STAMP,
+            message=record(
+                status=constant("observed"),
+                results=array(_RESULT),
+                auto_learned_models=array(STRING),
+                final_learned_model=STRING,
+            ),
+        ),
     ),
     Route(
         verb="POST",

@@ -9,10 +9,13 @@ import asyncio
 import threading
 from contextlib import suppress
 
+from kato_transport.codecs.json import JsonCodec
 from kato_transport.contracts import AsyncConnection
-from kato_transport.errors import CallTimeout
+from kato_transport.errors import CallTimeout, LocalProtocolError
 from kato_transport.model import Request, Response
 from kato_transport.runner import Runner, error_answer
+
+_SIZING = JsonCodec()
 
 
 class LocalUpstream:
@@ -26,12 +29,13 @@ class LocalUpstream:
         here = threading.get_ident()
         answered: asyncio.Future[Response] = loop.create_future()
 
-        def reply(response: Response) -> None:
+        def reply(response: Response) -> int:
             if threading.get_ident() == here:
                 _settle(answered, response)
-                return
-            with suppress(RuntimeError):  # the loop is gone: the server was closed and nobody waits any more
-                loop.call_soon_threadsafe(_settle, answered, response)
+            else:
+                with suppress(RuntimeError):  # the loop is gone: the server was closed and nobody waits any more
+                    loop.call_soon_threadsafe(_settle, answered, response)
+            return _size(response) if request.once else 0
 
         self._runner.start(request, reply)
         if answered.done():
@@ -52,6 +56,14 @@ async def ask(upstream: AsyncConnection, request: Request) -> Response:
         return await upstream.request(request)
     except Exception as exc:
         return error_answer(request, exc)
+
+
+def _size(response: Response) -> int:
+    """About what the answer comes to as JSON."""
+    try:
+        return len(_SIZING.encode(response.body))
+    except LocalProtocolError:
+        return 0
 
 
 def _settle(answered: asyncio.Future[Response], response: Response) -> None:

@@ -31,7 +31,7 @@ class BasicConnection:
             frames = channel.receive(request, deadline)
         if len(frames) != 1:
             raise RemoteProtocolError(f"{request.method}: the answer has {len(frames)} frames; expected one")
-        return decode_response(self._codec, frames[0])
+        return decode_response(self._codec, frames[0], self._limit)
 
     def stats(self) -> dict[str, Any]:
         """Sockets open."""

@@ -12,7 +12,8 @@ from typing import Any
 
 import zmq
 
-from kato_transport import Request, ServerOptions, Service
+from kato_transport import Request, Response, ServerOptions, Service
+from kato_transport.compression import compressed
 from kato_transport.runner import CLOSING, Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
 from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket
@@ -41,8 +42,8 @@ class BasicServer:
         self._thread.start()
 
     def stats(self) -> dict[str, Any]:
-        """Requests taken, and malformed messages."""
-        return {"requests": self.requests, "malformed": self.malformed}
+        """Requests taken, and malformed messages; and what `Runner.stats` tells."""
+        return {"requests": self.requests, "malformed": self.malformed, **self._runner.stats()}
 
     def close(self) -> None:
         if os.getpid() != self._pid:  # a forked child has neither the thread nor the socket
@@ -81,8 +82,18 @@ class BasicServer:
         if isinstance(request, Heartbeat):
             return encode_heartbeat_answer(self._codec)
         self.requests += 1
-        answer = CLOSING if self._stop else self._runner.answer(request)
-        return encode_response(self._codec, answer, request.request_id, self._limit)
+        answers: list[bytes] = []
+
+        def reply(response: Response) -> int:
+            answer = encode_response(self._codec, response, request.request_id, self._limit)
+            answers.append(compressed(answer, request.accept))
+            return len(answer)
+
+        if self._stop:
+            reply(CLOSING)
+        else:
+            self._runner.start(request, reply, here=True)
+        return answers[0]
 
     def _decode(self, frames: list[bytes]) -> Request | Heartbeat:
         if len(frames) != 1:

@@ -11,9 +11,9 @@ from typing import Any
 from kato_transport import ClientOptions, Request, Response
 from kato_transport.errors import CallTimeout, ClientClosed, ConnectFailed
 from kato_transport.protocol.correlation import CorrelationIds
-from kato_transport.wire import decode_response, encode_request
 from kato_transport_zmq_improved.dealer import PLAIN, Dealer
-from kato_transport_zmq_improved.negotiation import PING, correlates
+from kato_transport_zmq_improved.framing import Frames, request_frames, response_in
+from kato_transport_zmq_improved.negotiation import NONE, PING, Abilities, abilities
 
 
 class AsyncImprovedConnection:
@@ -34,7 +34,7 @@ class AsyncImprovedConnection:
         self._endpoint = endpoint
         self._options = options
         self._ids = CorrelationIds()
-        self._correlates: bool | None = None
+        self._server: Abilities | None = None
         self._one_at_a_time = asyncio.Lock()
         self._closed = False
         self._dealer = Dealer(endpoint, options, self._forget_features, on_silence)
@@ -44,15 +44,16 @@ class AsyncImprovedConnection:
         if self._closed:
             raise ClientClosed(f"the client of {self._endpoint} is closed")
         deadline = time.monotonic() + request.timeout_s
-        if self._correlates is None:
+        if self._server is None:
             await self._negotiate(request, deadline)
-        left_s = deadline - time.monotonic()
-        message = encode_request(self._options.codec, request, self._options.max_message_bytes, left_s)
-        if self._correlates:
-            answer = await self._dealer.exchange(request, message, self._ids.next(), deadline)
+        server = self._server or NONE
+        codec, limit = self._options.codec, self._options.max_message_bytes
+        frames = request_frames(codec, request, limit, server, deadline - time.monotonic())
+        if server.correlation:
+            answer = await self._dealer.exchange(request, frames, self._ids.next(), deadline)
         else:
-            answer = await self._plain(request, message, deadline)
-        return decode_response(self._options.codec, answer)
+            answer = await self._plain(request, frames, deadline)
+        return response_in(codec, answer, limit)
 
     def stats(self) -> dict[str, Any]:
         """Seconds since the server was last heard, and how often the connection came back."""
@@ -64,24 +65,24 @@ class AsyncImprovedConnection:
             self._dealer.close()
 
     def _forget_features(self) -> None:
-        self._correlates = None
+        self._server = None
         self._on_new_connection()
 
     async def _negotiate(self, request: Request, deadline: float) -> None:
         """Ask once, however many tasks would like to know."""
         async with self._turn(request, deadline):
-            if self._correlates is None:
-                answer = await self._alone(request, self._options.codec.encode(PING), deadline)
-                self._correlates = correlates(self._options.codec, answer)
+            if self._server is None:
+                answer = await self._alone(request, [self._options.codec.encode(PING)], deadline)
+                self._server = abilities(self._options, answer[-1])
 
-    async def _plain(self, request: Request, message: bytes, deadline: float) -> bytes:
+    async def _plain(self, request: Request, frames: Frames, deadline: float) -> list[bytes]:
         async with self._turn(request, deadline):
-            return await self._alone(request, message, deadline)
+            return await self._alone(request, frames, deadline)
 
-    async def _alone(self, request: Request, message: bytes, deadline: float) -> bytes:
+    async def _alone(self, request: Request, frames: Frames, deadline: float) -> list[bytes]:
         """The one exchange without correlation; given up, it takes the socket with it, as its answer may come late."""
         try:
-            return await self._dealer.exchange(request, message, PLAIN, deadline)
+            return await self._dealer.exchange(request, frames, PLAIN, deadline)
         except (CallTimeout, asyncio.CancelledError):
             self._dealer.reopen("an earlier call was given up")
             raise

@@ -18,10 +18,10 @@ from kato_transport import ClientOptions, Request, Response, TransportError
 from kato_transport import fork as forks
 from kato_transport.errors import CallTimeout, ClientClosed, ConnectionLost
 from kato_transport.protocol.correlation import CorrelationIds
-from kato_transport.wire import decode_response, encode_request
 from kato_transport.zeromq import Channel, ChannelPool
 from kato_transport_zmq_improved.companion import Companion
-from kato_transport_zmq_improved.negotiation import PING, correlates
+from kato_transport_zmq_improved.framing import Frames, request_frames, response_in
+from kato_transport_zmq_improved.negotiation import NONE, PING, Abilities, abilities, refuses_correlation
 from kato_transport_zmq_improved.pipeline import OldServerTookOver, Pipeline
 
 
@@ -36,15 +36,20 @@ class ImprovedConnection:
         self._pool = ChannelPool(lambda: Channel(zmq.DEALER, endpoint, options), options.max_connections, endpoint)
         self._lock = threading.Lock()
         self._ids = CorrelationIds()
-        self._correlates: bool | None = None
-        self._companion: Companion | None = Companion(endpoint, options, self._on_new_connection, self._on_silence)
+        self._server: Abilities | None = None
+        try:
+            self._companion: Companion | None = Companion(endpoint, options, self._on_new_connection, self._on_silence)
+        except BaseException:
+            self._pool.close()
+            raise
         forks.watch(self)
 
     def request(self, request: Request) -> Response:
         deadline = time.monotonic() + request.timeout_s
-        if self._knows_correlation(request, deadline):
+        server = self._abilities(request, deadline)
+        if server.correlation:
             try:
-                return decode_response(self._codec, self._correlated(request, deadline))
+                return self._decoded(self._correlated(request, server, deadline))
             except OldServerTookOver:
                 self._on_old_server()
         return self._plain(request, deadline)
@@ -88,44 +93,44 @@ class ImprovedConnection:
 
     def _on_old_server(self) -> None:
         """It could not read the request: ask it in its own way, where no answer to a correlated request can come."""
-        self._correlates = False
+        self._server = NONE
         self._pool.drop_idle()
 
     def _on_new_connection(self) -> None:
         """Another server may be there now, which can more, or less."""
-        self._correlates = None
+        self._server = None
 
     def _on_silence(self) -> None:
         """The heartbeats found the server silent: calls under way need not wait out their time."""
         self._pool.drop(lambda request: ConnectionLost(f"{request.method}: {self._endpoint} has gone silent; it may have run"))
 
-    def _knows_correlation(self, request: Request, deadline: float) -> bool:
-        """Whether the server echoes correlation ids; asked once per connection, in a way that old servers understand."""
-        known = self._correlates
+    def _abilities(self, request: Request, deadline: float) -> Abilities:
+        """What the server can do; asked once per connection, in a way that old servers understand."""
+        known = self._server
         if known is None:
             self._pool.drop_idle()  # so that what comes is the ping's answer, and not a late one of before
             with self._pool.channel(request, deadline) as channel:
                 channel.send(request, self._codec.encode(PING))
-                known = correlates(self._codec, channel.receive(request, deadline)[-1])
-            self._correlates = known
+                known = abilities(self._options, channel.receive(request, deadline)[-1])
+            self._server = known
         return known
 
     def _plain(self, request: Request, deadline: float) -> Response:
         """One exchange with a server that knows no correlation; a late answer dies with its channel."""
         with self._pool.channel(request, deadline) as channel:
-            channel.send(request, self._encoded(request, deadline))
-            return decode_response(self._codec, channel.receive(request, deadline)[-1])
+            channel.send(request, *self._encoded(request, NONE, deadline))
+            return self._decoded(channel.receive(request, deadline))
 
-    def _correlated(self, request: Request, deadline: float) -> bytes:
-        """The answer's bytes; `OldServerTookOver` from a server that cannot read correlated requests."""
+    def _correlated(self, request: Request, server: Abilities, deadline: float) -> list[bytes]:
+        """The answer's frames; `OldServerTookOver` from a server that cannot read correlated requests."""
         with self._pool.channel(request, deadline) as channel:
             correlation = self._ids.next()
-            channel.send(request, correlation, self._encoded(request, deadline))
+            channel.send(request, correlation, *self._encoded(request, server, deadline))
             try:
                 while (frames := channel.receive(request, deadline))[0] != correlation:
-                    if len(frames) < 2:
+                    if len(frames) < 2 and refuses_correlation(self._codec, frames[0]):
                         raise OldServerTookOver
-                return frames[-1]
+                return frames
             except CallTimeout as exc:
                 late = exc
         raise late  # outside the block: the channel can be used on, as a late answer fits no other call
@@ -133,21 +138,25 @@ class ImprovedConnection:
     def _go_on(self, pipeline: Pipeline, request: Request) -> None:
         """As much of a pipeline as one channel carries; one request only where the server knows no correlation."""
         deadline = time.monotonic() + request.timeout_s
-        if not self._knows_correlation(request, deadline):
+        server = self._abilities(request, deadline)
+        if not server.correlation:
             pipeline.settle_next(self._outcome(request))
             return
         unsent = pipeline.unsent
         try:
             with self._pool.channel(request, deadline) as channel:
-                pipeline.run(channel)
+                pipeline.run(channel, server)
         except OldServerTookOver:
             self._on_old_server()
         except ConnectionLost:
             if pipeline.unsent == unsent:  # nothing went out: another channel would fare no better
                 raise
 
-    def _encoded(self, request: Request, deadline: float) -> bytes:
-        return encode_request(self._codec, request, self._options.max_message_bytes, deadline - time.monotonic())
+    def _encoded(self, request: Request, server: Abilities, deadline: float) -> Frames:
+        return request_frames(self._codec, request, self._options.max_message_bytes, server, deadline - time.monotonic())
+
+    def _decoded(self, frames: list[bytes]) -> Response:
+        return response_in(self._codec, frames, self._options.max_message_bytes)
 
     def _outcome(self, request: Request) -> Response | Exception:
         try:

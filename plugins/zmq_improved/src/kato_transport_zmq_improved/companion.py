@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from kato_transport import ClientOptions, Request, Response
+from kato_transport import ClientOptions, ConnectFailed, Request, Response
 from kato_transport.background import background
 from kato_transport_zmq_improved.aclient import AsyncImprovedConnection
 
@@ -22,7 +22,10 @@ class Companion:
             return AsyncImprovedConnection(endpoint, options, on_new_connection, on_silence)
 
         self._requests: set[asyncio.Task[Any] | None] = set()
-        background.acquire()
+        try:
+            background.acquire()
+        except OSError as exc:
+            raise ConnectFailed(f"no event loop for {endpoint}: {exc}; nothing was sent") from exc
         try:
             self._connection = background.run(make()).result()
         except BaseException:

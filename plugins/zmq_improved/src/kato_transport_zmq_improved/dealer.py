@@ -21,9 +21,14 @@ from kato_transport.protocol.correlation import InFlight
 from kato_transport.protocol.liveness import Liveness
 from kato_transport.wire import encode_heartbeat
 from kato_transport.zeromq import client_socket, close_monitored, descriptor, readable, writable
+from kato_transport_zmq_improved.framing import Frames
+from kato_transport_zmq_improved.negotiation import refuses_correlation
 
 TICK_S = 0.05
 """How exactly a deadline is kept while something is in flight."""
+
+REOPEN_S = 0.5
+"""How soon a socket is asked for again where none was to be had."""
 
 PLAIN = b""
 """The correlation of an exchange with a server that knows none: at most one is in flight."""
@@ -33,11 +38,12 @@ log = logging.getLogger("kato_transport.improved")
 
 @define(eq=False)
 class Exchange:
-    """One request on its way: its frames until they are sent, and the future of the answer's bytes."""
+    """One request on its way: its frames until they are sent, and the future of the answer's."""
 
     request: Request
-    frames: list[bytes]
-    answer: asyncio.Future[bytes]
+    correlation: bytes
+    frames: Frames
+    answer: asyncio.Future[list[bytes]]
     deadline: float
     send_by: float
 
@@ -57,6 +63,7 @@ class Dealer:
         self._unsent: deque[Exchange] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self.reconnections = -1
+        self._closed = False
         self._open()
         self._set_timer()
 
@@ -65,23 +72,26 @@ class Dealer:
         """Seconds since the peer was last heard."""
         return self._liveness.silent_for(time.monotonic())
 
-    def exchange(self, request: Request, message: bytes, correlation: bytes, deadline: float) -> asyncio.Future[bytes]:
-        """Send a message; the future ends in the answer's bytes or in an error, at the deadline at the latest."""
-        if self._socket.closed:
+    def exchange(self, request: Request, frames: Frames, correlation: bytes, deadline: float) -> asyncio.Future[list[bytes]]:
+        """Send frames; the future ends in the answer's frames or in an error, at the deadline at the latest."""
+        if self._closed:
             raise ClientClosed(f"the client of {self._endpoint} is closed")
         exchange = Exchange(
             request,
-            [correlation, message] if correlation else [message],
+            correlation,
+            [correlation, *frames] if correlation else frames,
             self._loop.create_future(),
             deadline,
             min(deadline, time.monotonic() + self._options.connect_timeout_s),
         )
         self._unsent.append(exchange)
-        self._pump()
+        if self._connected:
+            self._pump()
         self._set_timer(busy=True)
         return exchange.answer
 
     def close(self) -> None:
+        self._closed = True
         self._stop()
         self._fail_all(ClientClosed(f"the client of {self._endpoint} was closed before the answer came"))
 
@@ -90,7 +100,7 @@ class Dealer:
         self._shut()
         for exchange in self._in_flight.abandoned():
             _fail(exchange, ConnectionLost(f"{exchange.request.method}: {why}; it may have run"))
-        self._open()
+        self._open_when_possible()
 
     # --- the socket ---------------------------------------------------------------------------------------------
 
@@ -107,7 +117,19 @@ class Dealer:
         self._loop.add_reader(descriptor(self._monitor), self._on_monitor)
         self._loop.call_soon(self._on_monitor)  # a descriptor's first change may have come before anybody looked
 
+    def _open_when_possible(self) -> None:
+        """Where descriptors have run out, requests wait for a socket as they wait for a peer."""
+        if self._closed:
+            return
+        try:
+            self._open()
+        except ConnectFailed as exc:
+            log.warning("%s; trying again", exc)
+            self._loop.call_later(REOPEN_S, self._open_when_possible)
+
     def _shut(self) -> None:
+        if self._socket.closed:  # none was to be had since
+            return
         self._loop.remove_reader(descriptor(self._socket))
         self._loop.remove_reader(descriptor(self._monitor))
         close_monitored(self._socket, self._monitor)
@@ -160,13 +182,12 @@ class Dealer:
         except zmq.Again:  # the connection went between asking and sending
             self._unsent.appendleft(exchange)
             return
-        correlation = exchange.frames[0] if len(exchange.frames) > 1 else PLAIN
-        self._in_flight.add(correlation, exchange.deadline, exchange)
+        self._in_flight.add(exchange.correlation, exchange.deadline, exchange)
 
     def _take(self, frames: list[bytes]) -> None:
         self._liveness.heard(time.monotonic())
         if len(frames) > 1:
-            _answer(self._in_flight.answered(frames[0]), frames[-1])
+            _answer(self._in_flight.answered(frames[0]), frames)
         elif not self._is_heartbeat(frames[0]):
             self._take_plain(frames[0])
 
@@ -178,13 +199,14 @@ class Dealer:
         return isinstance(answer, dict) and (answer.get("type") == "heartbeat" or answer.get("status") == "ok")
 
     def _take_plain(self, message: bytes) -> None:
-        """An answer without correlation that nobody waits for: the server cannot read correlated requests."""
+        """An answer without correlation: to the exchange that has none, or an old server's, which can read no other."""
         exchange = self._in_flight.answered(PLAIN)
         if exchange is not None:
-            _answer(exchange, message)
+            _answer(exchange, [message])
             return
-        self.reopen("a server without correlation ids took over")
-        self._on_new_connection()
+        if refuses_correlation(self._options.codec, message):
+            self.reopen("a server without correlation ids took over")
+            self._on_new_connection()
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -210,12 +232,14 @@ class Dealer:
         self._set_timer(busy=bool(self._unsent or len(self._in_flight)))
 
     def _keep_alive(self, now: float) -> None:
+        if not self._connected:
+            return
         self._take_all()  # what came while this thread was held up is a sign of life, too
-        if self._connected and self._liveness.lost(now):
+        if self._liveness.lost(now):
             log.warning("%s: silent for %.1f s; connecting anew", self._endpoint, self._liveness.silent_for(now))
             self.reopen(f"{self._endpoint} is silent")
             self._on_silence()
-        elif self._connected and self._liveness.heartbeat_due(now):
+        elif self._liveness.heartbeat_due(now):
             try:
                 self._socket.send(encode_heartbeat(self._options.codec), zmq.DONTWAIT)
             except zmq.Again:
@@ -233,9 +257,9 @@ def _lost(exchange: Exchange, endpoint: str) -> ConnectionLost:
     return ConnectionLost(f"{exchange.request.method}: the connection to {endpoint} broke after sending; it may have run")
 
 
-def _answer(exchange: Exchange | None, message: bytes) -> None:
+def _answer(exchange: Exchange | None, frames: list[bytes]) -> None:
     if exchange is not None and not exchange.answer.done():
-        exchange.answer.set_result(message)
+        exchange.answer.set_result(frames)
 
 
 def _fail(exchange: Exchange, error: Exception) -> None:

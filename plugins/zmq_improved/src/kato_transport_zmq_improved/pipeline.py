@@ -10,8 +10,9 @@ from kato_transport import ClientOptions, Request, Response, TransportError
 from kato_transport.contracts import WINDOW
 from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, LocalProtocolError
 from kato_transport.protocol.correlation import CorrelationIds, InFlight
-from kato_transport.wire import decode_response, encode_request
 from kato_transport.zeromq import Channel
+from kato_transport_zmq_improved.framing import request_frames, response_in
+from kato_transport_zmq_improved.negotiation import Abilities, refuses_correlation
 
 Outcome = Response | Exception
 
@@ -46,14 +47,14 @@ class Pipeline:
         """In the order of the requests; to be asked for once there is no next request."""
         return [self._outcomes[index] for index in range(len(self._requests))]
 
-    def run(self, channel: Channel) -> None:
+    def run(self, channel: Channel, server: Abilities) -> None:
         """Go on until all is answered. Where the channel is of no more use, what is in flight has that as its outcome, the
         error is raised, and another channel may take what is unsent."""
         try:
-            self._fill_window(channel)
+            self._fill_window(channel, server)
             while len(self._in_flight):
                 self._take_one(channel)
-                self._fill_window(channel)
+                self._fill_window(channel, server)
         except OldServerTookOver:
             self._settle_in_flight(ConnectionLost("a server without correlation ids took over; ask again"))
             raise
@@ -73,16 +74,16 @@ class Pipeline:
         """Give the next request its outcome, however that came about."""
         self._outcomes[self._unsent.popleft()] = outcome
 
-    def _fill_window(self, channel: Channel) -> None:
+    def _fill_window(self, channel: Channel, server: Abilities) -> None:
         while self._unsent and len(self._in_flight) < WINDOW:
             request = self._requests[self._unsent[0]]
             try:
-                message = encode_request(self._codec, request, self._limit)
+                frames = request_frames(self._codec, request, self._limit, server)
             except LocalProtocolError as exc:
                 self.settle_next(exc)
                 continue
             correlation = self._ids.next()
-            channel.send(request, correlation, message)
+            channel.send(request, correlation, *frames)
             self._last, self._deadline = request, time.monotonic() + request.timeout_s
             self._in_flight.add(correlation, self._deadline, self._unsent.popleft())
 
@@ -96,18 +97,18 @@ class Pipeline:
             silence = f"{exc.endpoint} has answered nothing for {exc.timeout_s:g} s; not sent"
             self.settle_rest(ConnectFailed(silence))
             return
-        if len(frames) < 2:
+        if len(frames) < 2 and refuses_correlation(self._codec, frames[0]):
             raise OldServerTookOver
         answered = self._in_flight.answered(frames[0])
         if answered is not None:
-            self._outcomes[answered] = self._decoded(frames[-1])
+            self._outcomes[answered] = self._decoded(frames)
 
     def _settle_in_flight(self, outcome: Outcome) -> None:
         for index in self._in_flight.abandoned():
             self._outcomes[index] = outcome
 
-    def _decoded(self, message: bytes) -> Outcome:
+    def _decoded(self, frames: list[bytes]) -> Outcome:
         try:
-            return decode_response(self._codec, message)
+            return response_in(self._codec, frames, self._limit)
         except TransportError as exc:
             return exc

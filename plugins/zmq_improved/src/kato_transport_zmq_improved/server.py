@@ -12,31 +12,43 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import zmq
 
 from kato_transport import Request, Response, ServerOptions, Service
+from kato_transport.buffers import MOST as MOST_BUFFERS
+from kato_transport.compression import compressed
 from kato_transport.model import Framing
+from kato_transport.once import Reply
 from kato_transport.protocol.liveness import Peers
 from kato_transport.runner import Runner
-from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
-from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket
+from kato_transport.wire import (
+    BadRequest,
+    decode_message,
+    encode_heartbeat_answer,
+    encode_response,
+    request_from_map,
+    take_buffers,
+)
+from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket, uncopied
 from kato_transport_zmq_improved.waker import Waker
 
 TICK_MS = 1_000
 """How often the thread looks after silent clients, messages or not."""
 
 MOST_FRAMES = 8
-"""An envelope of more is no client's; it is refused rather than carried around."""
+LONGEST_FRAME = 255
+"""Of an envelope, in bytes; libzmq's identities are no longer. More is no client's; it is refused rather than echoed."""
 
 DRAIN = 64
-"""Messages taken in a row before answers of workers get their turn."""
+"""Messages taken in a row before the thread looks after anything else."""
 
 log = logging.getLogger("kato_transport.improved")
 
 Frames = list[bytes]
+Answer = list[bytes | zmq.Frame]
+"""Buffers, and the message at the end."""
 
 
 class ImprovedServer:
@@ -50,28 +62,31 @@ class ImprovedServer:
         )
         self.endpoint = bound_endpoint(self._socket)
         self._back_door = open_back_door(self._socket)
-        self._runner = Runner(service, options, features=("correlation", "deadline"), name="kato-improved")
+        self._runner = Runner(service, options, features=("correlation", "deadline", "buffers"), name="kato-improved")
         self._peers = Peers(options.heartbeat_interval_s, options.liveness)
-        self._answers: deque[tuple[Frames, bytes]] = deque()
+        self._answers: deque[tuple[Frames, Answer, bool]] = deque()
         self._waker = Waker()
         self._on_workers = 0
         self._stop = False
         self._closed = False
         self._drained = False
         self._closing = threading.Lock()
-        self.requests = self.dropped = self.malformed = 0
+        self.requests = self.dropped = self.malformed = self.refused = 0
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="kato-improved-server", daemon=True)
         self._thread.start()
 
     def stats(self) -> dict[str, Any]:
-        """Requests taken, malformed messages, answers that could not be delivered, requests on workers, clients alive."""
+        """Requests taken, malformed messages, requests refused in place of being run, answers that could not be delivered,
+        requests on workers, clients alive; and what `Runner.stats` tells."""
         return {
             "requests": self.requests,
             "malformed": self.malformed,
+            "refused": self.refused,
             "dropped": self.dropped,
             "on_workers": self._on_workers,
             "clients": len(self._peers),
+            **self._runner.stats(),
         }
 
     def close(self) -> None:
@@ -97,6 +112,7 @@ class ImprovedServer:
             try:
                 if self._on_workers:
                     poller.poll(TICK_MS)
+                    self._waker.clear()
                     self._send_answers()
                     self._take_waiting()
                 else:
@@ -114,65 +130,106 @@ class ImprovedServer:
     def _take_waiting(self) -> None:
         for _ in range(DRAIN):
             self._take(self._receive(zmq.DONTWAIT))
+            self._send_answers()  # at once, or whoever sends without pause would hold them up
 
     def _receive(self, flags: int) -> Frames:
-        """One message's frames; a ROUTER's identity is always followed by at least one more."""
-        receive, more = self._socket.recv, self._socket.getsockopt
-        frames = [receive(flags), receive()]
-        while more(zmq.RCVMORE):
-            frames.append(receive())
-        return frames
+        """One message's frames; a ROUTER's identity is always followed by at least one more.
+
+        What is larger than this server takes is refused for its length, and not copied for that: it would take a tenth of a
+        second in which nobody else is heard.
+        """
+        receive = self._socket.recv
+        frames: Frames = [receive(flags)]
+        while True:
+            frame = receive(copy=False)
+            frames.append(frame.bytes if len(frame) <= self._limit else frame.buffer)  # type: ignore[arg-type]
+            if not frame.more:
+                return frames
 
     def _take(self, frames: Frames) -> None:
         """Answer a message, now or through a worker."""
         self._peers.heard(frames[0], time.monotonic())
         message = frames.pop()
         try:
-            request = self._decode(frames, message)
+            decoded = self._decode(frames, message)
+            request = None if decoded.get("type") == "heartbeat" else request_from_map(decoded, _framing(frames))
         except BadRequest as exc:
             self.malformed += 1
-            self._send(frames, encode_response(self._codec, exc.answer, exc.request_id))
+            envelope = [frame for frame in frames if len(frame) <= LONGEST_FRAME]
+            self._send(envelope, [encode_response(self._codec, exc.answer, exc.request_id)])
             return
-        if isinstance(request, Heartbeat):
-            self._send(frames, encode_heartbeat_answer(self._codec))
+        if request is None:
+            self._send(frames, [encode_heartbeat_answer(self._codec)])
             return
         self.requests += 1
         self._on_workers += 1
-        self._runner.start(request, self._reply_to(frames, request.request_id))
+        reply = self._reply_to(frames, request, "buffers" in decoded)
+        self._runner.start(request, reply, client=b"".join(frames[:-1] or frames))
 
-    def _decode(self, envelope: Frames, message: bytes) -> Request | Heartbeat:
-        if len(envelope) > MOST_FRAMES:
-            raise BadRequest(f"message of {len(envelope)} frames; expected at most {MOST_FRAMES}")
-        framing: Framing = "basic" if len(envelope) == 2 and not envelope[1] else "improved"
-        return decode_request(self._codec, message, framing, self._limit)
+    def _decode(self, envelope: Frames, message: bytes) -> dict[Any, Any]:
+        """The message's map, with its buffers taken out of the envelope, which is then to be echoed."""
+        if len(envelope) > MOST_FRAMES + MOST_BUFFERS:
+            raise BadRequest(f"message of {len(envelope)} frames; expected at most {MOST_FRAMES}, and {MOST_BUFFERS} buffers")
+        decoded = decode_message(self._codec, message, self._limit)
+        if decoded.get("buffers"):
+            take_buffers(decoded, envelope, self._limit - len(message))
+        if len(envelope) > 2 or len(envelope[-1]) > LONGEST_FRAME:
+            _check(envelope)
+        return decoded
 
-    def _reply_to(self, envelope: Frames, request_id: Any) -> Callable[[Response], None]:
+    def _reply_to(self, envelope: Frames, request: Request, takes_buffers: bool) -> Reply:
         """What the runner gives the answer to: on this thread it is sent at once, from a worker it is handed over."""
 
-        def reply(response: Response) -> None:
-            message = encode_response(self._codec, response, request_id, self._limit)
+        def reply(response: Response) -> int:
+            answer, size = self._encoded(response, request, takes_buffers)
             if threading.get_ident() == self._thread.ident:
-                self._on_workers -= 1
-                self._send(envelope, message)
+                self._finish(envelope, answer, response.ran)
             else:
-                self._answers.append((envelope, message))
+                self._answers.append((envelope, answer, response.ran))
                 self._waker.wake()
+            return size
 
         return reply
 
-    def _send_answers(self) -> None:
-        self._waker.clear()
-        while self._answers:
-            envelope, message = self._answers.popleft()
-            self._on_workers -= 1
-            self._send(envelope, message)
+    def _encoded(self, response: Response, request: Request, takes_buffers: bool) -> tuple[Answer, int]:
+        """The answer's frames, and what its bytes come to before they are compressed."""
+        buffers: list[bytes] | None = [] if takes_buffers and not request.accept else None
+        message = encode_response(self._codec, response, request.request_id, self._limit, buffers)
+        if buffers:
+            return [*map(uncopied, buffers), message], len(message) + sum(map(len, buffers))
+        return [compressed(message, request.accept)], len(message)
 
-    def _send(self, envelope: Frames, message: bytes) -> None:
+    def _send_answers(self) -> None:
+        while self._answers:
+            self._finish(*self._answers.popleft())
+
+    def _finish(self, envelope: Frames, answer: Answer, ran: bool) -> None:
+        self._on_workers -= 1
+        self.refused += not ran
+        self._send(envelope, answer)
+
+    def _send(self, envelope: Frames, answer: Answer) -> None:
         """Send, or drop and count: a client that does not read, or is gone, is no reason to wait."""
         try:
             for frame in envelope:
                 self._socket.send(frame, zmq.SNDMORE | zmq.DONTWAIT)
-            self._socket.send(message, zmq.DONTWAIT)
+            for buffer in answer[:-1]:
+                self._socket.send(buffer, zmq.SNDMORE | zmq.DONTWAIT)
+            self._socket.send(answer[-1], zmq.DONTWAIT)
         except zmq.ZMQError as exc:
             self.dropped += 1
             log.debug("answer to %r dropped: %s", envelope[0], exc)
+
+
+def _framing(envelope: Frames) -> Framing:
+    """One empty frame right before the message is a REQ client's."""
+    return "basic" if not envelope[-1] and envelope.count(b"") == 1 else "improved"
+
+
+def _check(envelope: Frames) -> None:
+    longest = max(map(len, envelope))
+    if len(envelope) > MOST_FRAMES or longest > LONGEST_FRAME:
+        raise BadRequest(
+            f"{len(envelope)} frames of up to {longest} bytes before the message and its buffers; "
+            f"expected at most {MOST_FRAMES} of {LONGEST_FRAME}"
+        )
