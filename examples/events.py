@@ -14,8 +14,8 @@ Prints:
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
-from datetime import UTC, datetime
 from typing import assert_never
 
 import kato_transport as kt
@@ -54,7 +54,7 @@ def fail(event: KVEvent) -> None:
 
 
 def at(sequence: int) -> Origin:
-    return Origin(pod="pod-a", sequence=sequence, timestamp=datetime.now(UTC))
+    return Origin(pod="pod-a", sequence=sequence, timestamp_s=time.time())
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ ENDPOINT = "memory://stream"
 
 
 def event(sequence: int = 0) -> KVEvent:
-    return AllBlocksCleared(origin=Origin(pod="a", sequence=sequence, timestamp=datetime(2026, 1, 1, tzinfo=UTC)))
+    return AllBlocksCleared(origin=Origin(pod="a", sequence=sequence, timestamp_s=1.8e9))
 
 
 class Handler:
