@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test lint format bench conformance clean
+.PHONY: demo test lint format bench bench-pressure soak conformance clean
 
 demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
 	$(BIN)/kato-transport demo
@@ -24,6 +24,12 @@ format: .venv/.synced
 
 bench: .venv/.synced         ## every transport against raw pyzmq, side by side in one run
 	$(BIN)/python bench/rpc.py
+
+bench-pressure: .venv/.synced   ## what one client notices of others that misbehave, side by side in one run
+	$(BIN)/python -m bench.pressure
+
+soak: .venv/.synced          ## clients of every kind against servers that are killed, and every answer checked: make soak MINUTES=5
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),5)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock

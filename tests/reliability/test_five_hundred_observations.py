@@ -7,11 +7,11 @@ import signal
 import pytest
 
 import kato_transport as kt
+from bench.message_proxy import MessageProxy
 from kato_transport.processor_specs import make_processor
 from kato_transport.processors import ProcessorSettings
 
 from .conftest import RestartingServer
-from .message_proxy import MessageProxy
 
 OBSERVATIONS = 500
 SEED = 1
