@@ -1,0 +1,216 @@
+"""`KVEventManager`: follows many sources on one thread and tells handlers what they say."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Self, TypeVar
+
+from attrs import evolve
+
+from kato_transport import ClientClosed, InvalidSetting, fork
+from kato_transport_kv_events.stream import Checkpoint, Flaw, State, StreamSettings
+from kato_transport_kv_events.subscription.audience import Audience, HandlerStats
+from kato_transport_kv_events.subscription.dialled import DialledSocket
+from kato_transport_kv_events.subscription.feed import Feed
+from kato_transport_kv_events.subscription.handlers import Handler
+from kato_transport_kv_events.subscription.limits import Limits
+from kato_transport_kv_events.subscription.listener import Listener, ListenerStats
+from kato_transport_kv_events.subscription.loop import Loop
+from kato_transport_kv_events.subscription.replay import Replays
+from kato_transport_kv_events.subscription.source import Source
+from kato_transport_kv_events.subscription.stats import SourceStats
+
+DRAIN_S = 1.0
+"""What handlers with a queue get at the end to take what waits for them."""
+T = TypeVar("T")
+Key = tuple[str, int]
+"""A pod and one of its ranks."""
+
+
+class KVEventManager:
+    """Follows sources until `close`; may be shared by threads, and called by its own handlers.
+
+    `settings` say how a source is followed, but for the policy, which is the source's own. A forked child has the manager
+    without its sources, and may add some anew.
+    """
+
+    def __init__(
+        self,
+        handlers: Iterable[Handler] = (),
+        *,
+        settings: StreamSettings | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._handlers = list(handlers)
+        self._settings = settings or StreamSettings()
+        self._limits = limits or Limits()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._loop: Loop | None = None
+        self._replays: Replays | None = None
+        self._feeds: dict[Key, Feed] = {}
+        self._listeners: list[Listener] = []
+        self._audience = Audience(self._handlers, self._limits.handler_queue)
+        fork.watch(self)
+
+    # --- sources ------------------------------------------------------------------------------------------------
+
+    def add_source(self, source: Source, checkpoints: Mapping[int, Checkpoint] | None = None) -> None:
+        """Follow a source, each of its ranks by itself; `checkpoints` are those of a snapshot, by rank.
+
+        `InvalidSetting` where it is malformed or followed already, `BindFailed` where its endpoint cannot be had; then
+        none of its ranks is followed.
+        """
+        parts = source.parts()
+        restored = checkpoints or {}
+
+        def add() -> None:
+            self._check_new(parts)
+            added: list[Source] = []
+            try:
+                for part in parts:
+                    self._add(part, restored.get(part.rank))
+                    added.append(part)
+            except BaseException:
+                for part in added:
+                    self._remove((part.pod, part.rank))
+                raise
+
+        self._on_loop(add)
+
+    def remove_source(self, pod: str, rank: int | None = None) -> None:
+        """Follow a pod no more, or one of its ranks; does nothing where it is not followed."""
+
+        def remove() -> None:
+            for key in [key for key in self._feeds if key[0] == pod and rank in (None, key[1])]:
+                self._remove(key)
+
+        self._on_loop(remove)
+
+    def state(self, pod: str, rank: int = 0) -> State | None:
+        """How far a source can be relied upon now; None where it is not followed."""
+        feed = self._feeds.get((pod, rank))
+        return None if feed is None else feed.state
+
+    def stats(self) -> list[SourceStats]:
+        """What is counted of each source, by pod and rank."""
+        feeds = self._feeds
+        return [feeds[key].stats() for key in sorted(feeds)]
+
+    def handler_stats(self) -> list[HandlerStats]:
+        """What is counted of each handler, in their order."""
+        return self._audience.stats()
+
+    def listener_stats(self) -> list[ListenerStats]:
+        """What is counted of each bound endpoint, beyond its sources."""
+        return [listener.stats() for listener in self._listeners]
+
+    # --- for handlers that keep something -----------------------------------------------------------------------
+
+    def flawed(self, pod: str, rank: int, flaw: Flaw) -> None:
+        """Say that something of a source's events was lost on the way into what a handler keeps."""
+
+        def lower() -> None:
+            feed = self._feeds.get((pod, rank))
+            if feed is not None:
+                feed.flawed(flaw)
+
+        self._on_loop(lower)
+
+    def at_rest(self, function: Callable[[Mapping[Key, Checkpoint]], T]) -> T:
+        """What a function makes of the checkpoints of all sources, between two batches.
+
+        What it reads of handlers that are called inline goes with them: a snapshot.
+        """
+
+        def run() -> T:
+            checkpoints = {key: feed.checkpoint() for key, feed in self._feeds.items()}
+            return function({key: checkpoint for key, checkpoint in checkpoints.items() if checkpoint is not None})
+
+        return self._on_loop(run)
+
+    # --- end ----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop following, let queued handlers have what waits for them, let go of everything; idempotent."""
+        with self._lock:
+            loop = None if self._closed else self._loop
+            self._closed = True
+        if loop is not None:
+            loop.call(self._remove_all)
+            loop.stop()
+        self._audience.close(DRAIN_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def after_fork_in_child(self) -> None:
+        """The parent's thread is not here, and its sockets are not to be touched."""
+        fork.abandon((self._loop, self._audience, self._feeds, self._listeners, self._replays))
+        self._lock = threading.Lock()
+        self._loop = self._replays = None
+        self._feeds, self._listeners = {}, []
+        self._audience = Audience(self._handlers, self._limits.handler_queue)
+
+    def _on_loop(self, function: Callable[[], T]) -> T:
+        with self._lock:
+            if self._closed:
+                raise ClientClosed("the manager is closed")
+            if self._loop is None:
+                self._loop = Loop("kato-kv-events")
+                self._replays = Replays(self._loop, self._limits)
+            loop = self._loop
+
+        def run() -> T:
+            if self._closed:  # meanwhile; what was begun now would never be ended
+                raise ClientClosed("the manager is closed")
+            return function()
+
+        return loop.call(run)
+
+    # --- on the loop's thread -----------------------------------------------------------------------------------
+
+    def _check_new(self, parts: tuple[Source, ...]) -> None:
+        for part in parts:
+            if (part.pod, part.rank) in self._feeds:
+                raise InvalidSetting(f"source {part.pod!r}, rank {part.rank}, is followed already; remove it first")
+        if len(self._feeds) + len(parts) > self._limits.max_sources:
+            raise InvalidSetting(f"source {parts[0].pod!r}: there are {len(self._feeds)} of at most {self._limits.max_sources}")
+
+    def _add(self, source: Source, restored: Checkpoint | None) -> None:
+        loop, replays = self._loop, self._replays
+        assert loop is not None
+        assert replays is not None
+        feed = Feed(source, evolve(self._settings, policy=source.policy), loop, replays, self._audience, restored)
+        feed.socket = self._listener(loop, source.endpoint) if source.bind else DialledSocket(loop, source, self._limits)
+        if source.replay_endpoint:
+            replays.check(source.replay_endpoint)
+        feed.socket.serve(feed)
+        self._feeds = {**self._feeds, (source.pod, source.rank): feed}  # another, as others read it without a lock
+        feed.begin(time.monotonic())
+
+    def _listener(self, loop: Loop, endpoint: str) -> Listener:
+        for listener in self._listeners:
+            if endpoint in (listener.asked_for, listener.endpoint):
+                return listener
+        listener = Listener(loop, endpoint, self._limits)
+        self._listeners.append(listener)
+        return listener
+
+    def _remove(self, key: Key) -> None:
+        feed = self._feeds[key]
+        self._feeds = {other: kept for other, kept in self._feeds.items() if other != key}
+        feed.close()
+        assert feed.socket is not None
+        feed.socket.release(feed)
+        self._listeners = [listener for listener in self._listeners if listener.is_used]
+
+    def _remove_all(self) -> None:
+        for key in list(self._feeds):
+            self._remove(key)
