@@ -60,9 +60,9 @@ def _say(sentence: str) -> None:
 
 
 def _end(ended: threading.Event, number: int) -> None:
-    """The first signal ends the soak in order, the second at once."""
+    """The first signal ends the soak in order, the second at once, without a report."""
     ended.set()
-    signal.signal(number, signal.SIG_DFL)
+    signal.signal(number, signal.default_int_handler)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from attrs import Factory, define
 
+from bench.soak.callers import Group
 from bench.soak.calls import Tally
-from bench.soak.clients import Group, run
+from bench.soak.clients import run
 from bench.soak.faults import Faults
 from bench.soak.ledger import Account, Audit
 from bench.soak.memory import Scales

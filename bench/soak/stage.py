@@ -15,8 +15,8 @@ from typing import Final, Self, TypeVar
 from urllib.parse import urlsplit
 
 from bench.message_proxy import MessageProxy
+from bench.soak.callers import Group
 from bench.soak.calls import MODELS, sequence
-from bench.soak.clients import Group
 from bench.soak.commands import Command, Proxy, Serve
 from kato_transport.testing import FaultProxy
 

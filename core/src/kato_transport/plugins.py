@@ -31,6 +31,7 @@ FIRST_PARTY = {
     "basic": "kato-transport-zmq-basic",
     "improved": "kato-transport-zmq-improved",
     "rest": "kato-transport-rest",
+    "kv_events": "kato-transport-kv-events",
     "processor_memory": "kato-transport-processor-memory",
 }
 """What a known name is installed by, to be told to whoever asks for it in vain."""

@@ -9,11 +9,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kato_transport_kv_events.stream import Checkpoint, Flaw, Policy, State, StreamSettings
+    from kato_transport_kv_events.subscription import (
+        HandlerStats,
+        KVEventManager,
+        Limits,
+        ListenerStats,
+        Source,
+        SourceStats,
+    )
     from kato_transport_kv_events.wire import Batch, UndecodableBatch, decode_batch
 
-__all__ = ["Batch", "UndecodableBatch", "decode_batch"]
+__all__ = [
+    "Batch",
+    "Checkpoint",
+    "Flaw",
+    "HandlerStats",
+    "KVEventManager",
+    "Limits",
+    "ListenerStats",
+    "Policy",
+    "Source",
+    "SourceStats",
+    "State",
+    "StreamSettings",
+    "UndecodableBatch",
+    "decode_batch",
+]
 
-_HOMES = {"Batch": "wire", "UndecodableBatch": "wire", "decode_batch": "wire"}
+_HOMES = {
+    **dict.fromkeys(("Batch", "UndecodableBatch", "decode_batch"), "wire"),
+    **dict.fromkeys(("Checkpoint", "Flaw", "Policy", "State", "StreamSettings"), "stream"),
+    **dict.fromkeys(("HandlerStats", "KVEventManager", "Limits", "ListenerStats", "Source", "SourceStats"), "subscription"),
+}
 
 
 def __getattr__(name: str) -> Any:
