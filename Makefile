@@ -2,13 +2,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test lint format bench bench-pressure soak conformance clean
+.PHONY: demo test test-install lint format bench bench-pressure soak conformance clean
 
 demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
 	$(BIN)/kato-transport demo
 
 test: .venv/.synced          ## the ordinary test run
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not network"
+
+test-install: .venv/.synced  ## the distributions built and installed, each by itself; needs a package index
+	$(BIN)/python -m pytest -m network tests/packaging
 
 conformance: .venv/.synced   ## the conformance kit for one transport: make conformance TRANSPORT=improved
 	KATO_ZMQ_IMPLEMENTATION=$(or $(TRANSPORT),improved) $(BIN)/python -m pytest --pyargs kato_transport.testing.suite

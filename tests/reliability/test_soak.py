@@ -16,7 +16,7 @@ from bench.soak.ledger import Account, Audit
 from .conftest import ROOT
 
 ENOUGH_S = 150.0
-"""For a soak of ten seconds on a machine that is busy otherwise."""
+"""For a soak of a few seconds on a machine that is busy otherwise."""
 
 ZEROS = {
     "untyped errors",
@@ -62,12 +62,12 @@ def ended(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(240)
-def test_ten_seconds_of_everything_end_in_order(soak: Start) -> None:
+def test_a_few_seconds_of_everything_end_in_order(soak: Start) -> None:
     """All that must be 0 is, and all that has to happen did."""
-    report = ended(soak("--seconds", "10", "--seed", "1"))
+    report = ended(soak("--seconds", "5", "--seed", "1"))
     assert dict.fromkeys(ZEROS, 0) == report["zeros"]
     assert report["seed"] == 1
-    assert report["seconds"] >= 10
+    assert report["seconds"] >= 5
     assert report["shifts"] >= 1
     assert report["complaints"] == []
     assert 0.5 * report["calls"] < report["answered"] == report["calls"] - sum(report["typed_errors"].values())
