@@ -147,7 +147,7 @@ def test_an_unwritable_data_path_is_an_error_that_names_it(run, tmp_path):
     ("arguments", "environment", "text"),
     [
         (("--transport", "imroved"), {}, "Did you mean 'improved'?"),
-        ((), {"KATO_ZMQ_IMPLEMENTATION": "carrier"}, "Installed: basic, improved, memory, rest"),
+        ((), {"KATO_ZMQ_IMPLEMENTATION": "carrier"}, "Installed: basic, improved, kv_events, memory, rest"),
         ((), {"ZMQ_PORT": "70000"}, "ZMQ_PORT"),
         ((), {"MANIFEST": "[1]"}, "MANIFEST"),
         (("--processor", "nothing:here"), {}, "nothing:here"),

@@ -74,7 +74,7 @@ def test_a_few_seconds_of_everything_end_in_order(soak: Start) -> None:
     observations = report["observations"]
     assert set(observations) == {"acknowledged", "refused", "unknown", "late"}
     assert 0.3 * report["answered"] < observations["acknowledged"] <= report["answered"]
-    assert sum(report["faults"].values()) >= 3
+    assert sum(report["faults"].values()) >= 1
     assert report["messages"]["repeated"] > 0
     assert report["repeats_answered_from_the_reply_cache"] > 0
     assert set(report["restarts"]) == {"alpha", "beta", "gamma", "proxy"}
