@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kato_transport_kv_events.hashing import sglang_block_hashes, vllm_block_hashes, vllm_root
     from kato_transport_kv_events.stream import Checkpoint, Flaw, Policy, State, StreamSettings
     from kato_transport_kv_events.subscription import (
         HandlerStats,
@@ -35,10 +36,14 @@ __all__ = [
     "StreamSettings",
     "UndecodableBatch",
     "decode_batch",
+    "sglang_block_hashes",
+    "vllm_block_hashes",
+    "vllm_root",
 ]
 
 _HOMES = {
     **dict.fromkeys(("Batch", "UndecodableBatch", "decode_batch"), "wire"),
+    **dict.fromkeys(("sglang_block_hashes", "vllm_block_hashes", "vllm_root"), "hashing"),
     **dict.fromkeys(("Checkpoint", "Flaw", "Policy", "State", "StreamSettings"), "stream"),
     **dict.fromkeys(("HandlerStats", "KVEventManager", "Limits", "ListenerStats", "Source", "SourceStats"), "subscription"),
 }
