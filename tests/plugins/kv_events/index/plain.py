@@ -34,7 +34,9 @@ class PlainIndex:
         match event:
             case BlockStored():
                 for name in event.block_hashes:
-                    has[event.medium, event.group_idx, name] += 1 if self.counted else not has[event.medium, event.group_idx, name]
+                    has[event.medium, event.group_idx, name] += (
+                        1 if self.counted else not has[event.medium, event.group_idx, name]
+                    )
                 self._tell(event)
             case BlockRemoved():
                 for name in event.block_hashes:
@@ -56,7 +58,9 @@ class PlainIndex:
         there = [(medium, meaning[name]) for medium, _, name in self.resident(pod, rank) if name in meaning]
         media = {medium for medium, _ in there}
         by_medium = {medium: _leading(request, {prefix for at, prefix in there if at == medium}) for medium in media}
-        return _leading(request, {prefix for _, prefix in there}), {medium: count for medium, count in by_medium.items() if count}
+        return _leading(request, {prefix for _, prefix in there}), {
+            medium: count for medium, count in by_medium.items() if count
+        }
 
     def _tell(self, event: BlockStored) -> None:
         if len(event.token_ids) != SIZE * len(event.block_hashes):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from kato_transport.events import BlockStored, ExtraKey
+from kato_transport.events import BlockStored, ExtraKey, TokenIds
 from kato_transport_kv_events.index.keys import Extras, Shape, unpaired
 from kato_transport_kv_events.index.segment import Content
 
@@ -26,15 +26,15 @@ def content_of(event: BlockStored) -> Content | None:
 def _ids(event: BlockStored) -> tuple[array[int] | None, int]:
     """The tokens of the blocks and those ahead, and how many these are."""
     packed, ahead = event.token_ids, event.lookahead_token_ids
-    lookahead = 0
-    ids: array[int] | None
     if packed.bigrams:
-        ids, lookahead = unpaired(list(packed)), 1  # type: ignore[arg-type]
-    else:
-        ids = packed.as_array()
-    if ids is not None and ahead:
-        ids, lookahead = ids + ahead.as_array(), lookahead + len(ahead)
-    return ids, lookahead
+        return unpaired(list(packed)), 1  # type: ignore[arg-type]
+    ids = packed.as_array()
+    if ahead is None or not any(ahead):
+        return ids, 0
+    last = ahead[-1]  # of the blocks before it, what is behind them are the blocks that follow
+    if any(len(behind) != len(last) for behind in ahead):
+        return None, 0
+    return ids + TokenIds(last).as_array(), len(last)
 
 
 def _extras(event: BlockStored) -> Extras | None:

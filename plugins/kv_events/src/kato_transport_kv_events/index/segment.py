@@ -107,8 +107,10 @@ class Segment:
     def hashes_held_by(self, bit: int) -> Iterator[BlockHash]:
         """The hashes of the blocks that a holder has, by which it goes."""
         held = self.held_by(bit)
-        names = [alias.hashes for alias in self.aliases or () if alias.users & bit]
-        for hashes in [self.hashes, *names] if self.aliases is None or self.users & bit else names:
+        names: list[Sequence[BlockHash | None]] = [alias.hashes for alias in self.aliases or () if alias.users & bit]
+        if self.aliases is None or self.users & bit:
+            names.append(self.hashes)
+        for hashes in names:
             for position, name in enumerate(hashes):
                 if name is not None and held >> position & 1:
                     yield name
