@@ -48,6 +48,7 @@ class BlockIndex:
         if max_blocks < 1 or max_source_blocks < 1:
             raise InvalidSetting(f"max_blocks {max_blocks}, max_source_blocks {max_source_blocks}; expected at least 1")
         self._lock = threading.Lock()
+        self._max_blocks = max_blocks
         self._contents = Contents()
         self._holders = Holders()
         self._marks = Marks(self._contents, counted=counting == "copies")
@@ -65,7 +66,8 @@ class BlockIndex:
         """Take an event in. Gaps need nothing here: what they cost is in the source's state."""
         with self._lock:
             self._events += 1
-            source = self._holders.source(event.origin.pod, event.origin.rank)
+            origin = event.origin
+            source = self._holders.sources.get((origin.pod, origin.rank)) or self._holders.source(origin.pod, origin.rank)
             kind = type(event)
             if kind is BlockStored:
                 self._store(source, event)  # type: ignore[arg-type]
@@ -73,7 +75,7 @@ class BlockIndex:
                 self._filing.removed_blocks(source, event)  # type: ignore[arg-type]
             elif kind is AllBlocksCleared:
                 self._holders.forget(source)
-            if self._patrol.is_due:
+            if self._holders.dead or self._contents.blocks > self._max_blocks:
                 self._patrol.walk()
         if self._flaws:
             self._report()

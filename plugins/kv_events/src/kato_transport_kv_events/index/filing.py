@@ -73,10 +73,10 @@ class Filing:
         if event.block_size <= 0:
             return self._space_of_unsized(source, event.origin.model, event.block_hashes[0])
         lora = event.lora_name if event.lora_name is not None else event.lora_id
-        key = SpaceKey(event.origin.model, lora, event.cache_salt, event.block_size)
-        space = source.spaces.get(key) or self._new_space(source, key)
+        key = (event.origin.model, lora, event.cache_salt, event.block_size)
+        space = source.spaces.get(key) or self._new_space(source, SpaceKey(*key))  # type: ignore[call-overload]
         if source.has_unsized:
-            self._storing.adopt(self._contents.space(_unsized(key.model)), space, event.block_hashes)
+            self._storing.adopt(self._contents.space(_unsized(event.origin.model)), space, event.block_hashes)
         return space
 
     def _space_of_unsized(self, source: IndexedSource, model: str, block_hash: BlockHash) -> Space:

@@ -62,6 +62,12 @@ def key_at(packed: bytes, position: int) -> int:
     return int.from_bytes(packed[start : start + KEY_BYTES], "little")
 
 
+def next_key(packed: bytes, ids: array[int]) -> tuple[int, bytes]:
+    """The key of one block more, of just these tokens, in both forms."""
+    key = xxh3_64_intdigest(ids, int.from_bytes(packed[-KEY_BYTES:], "little"))
+    return key, key.to_bytes(KEY_BYTES, "little")
+
+
 def chain(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None = None) -> Keys:
     """The keys of so many blocks of tokens, chained to `parent`; tokens beyond them are looked ahead at, or passed over."""
     if shape.lookahead or extras is not None:

@@ -53,9 +53,10 @@ class Placing:
     ) -> Segment:
         """File blocks that are nowhere yet; says in which segment the last one is."""
         at = 0
-        if parent is not None and _can_grow(parent, position, space, holder):
+        if parent is not None and position == len(parent.hashes) - 1 and parent.is_all_of(holder.bit, space):
             at = LONGEST - len(parent.hashes)
-            self._marks.extend(parent, hashes[:at], keys.packed[: at * KEY_BYTES], holder)
+            if at:
+                self._marks.extend(parent, hashes[:at], keys.packed[: at * KEY_BYTES], holder)
         for start in range(at, len(hashes), LONGEST):
             some = hashes[start : start + LONGEST]
             parent = self._contents.add(space, some, keys.part(start, start + LONGEST))
@@ -67,16 +68,3 @@ class Placing:
 def _continues(parent: Segment | None, position: int, key: int) -> bool:
     """Whether the block of this key is the one behind its parent."""
     return parent is not None and position + 1 < len(parent.hashes) and key_at(parent.keys, position + 1) == key
-
-
-def _can_grow(parent: Segment, position: int, space: Space, holder: Holder) -> bool:
-    """Whether blocks behind it may become part of it: only one that has all of it, and of whom all has, gets longer."""
-    size = len(parent.hashes)
-    return (
-        position == size - 1
-        and size < LONGEST
-        and parent.full == holder.bit
-        and parent.part is None
-        and parent.aliases is None
-        and parent.space is space
-    )

@@ -120,6 +120,10 @@ class Segment:
                 return alias.hashes
         return self.hashes
 
+    def is_all_of(self, bit: int, space: Space) -> bool:
+        """Whether one holder has all of it, by its hashes in this space, and nobody else has any: then it may get longer."""
+        return self.full == bit and self.part is None and self.aliases is None and self.space is space and self.keys != b""
+
     def position(self, block_hash: BlockHash) -> int:
         """Where the block of this hash is."""
         hashes = self.hashes

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from kato_transport.events import BlockHash, BlockStored
+from kato_transport_kv_events.index.appending import append
 from kato_transport_kv_events.index.contained import content_of
 from kato_transport_kv_events.index.contents import Contents, Space
 from kato_transport_kv_events.index.keys import chain, key_at
@@ -69,6 +70,8 @@ class Storing:
     def store(self, space: Space, holder: Holder, event: BlockStored) -> None:
         """File an event's blocks; `DecodeError` where its tokens had to be read and are none."""
         hashes = event.block_hashes
+        if len(hashes) == 1 and append(self._contents, space, holder, event):
+            return
         names = dict.fromkeys(hashes)
         try:
             if len(names) == len(hashes) and space.by_hash.keys().isdisjoint(names):
