@@ -94,7 +94,12 @@ class Segment:
     def knowledge(self) -> Knowledge:
         if self.keys:
             return Knowledge.PREFIX
-        return Knowledge.HASH if self.orphan is None else Knowledge.TOKENS
+        return Knowledge.HASH if self.is_names_only else Knowledge.TOKENS
+
+    @property
+    def is_names_only(self) -> bool:
+        """Whether nothing is known of it but hashes."""
+        return not self.keys and self.orphan is None
 
     @property
     def everything(self) -> int:
@@ -124,7 +129,7 @@ class Segment:
 
     def is_all_of(self, bit: int, space: Space) -> bool:
         """Whether one holder has all of it, by its hashes in this space, and nobody else has any: then it may get longer."""
-        return self.full == bit and self.part is None and self.aliases is None and self.space is space and self.keys != b""
+        return self.full == bit and self.part is None and self.aliases is None and self.space is space
 
     def position(self, block_hash: BlockHash) -> int:
         """Where the block of this hash is."""

@@ -57,9 +57,10 @@ class Run:
 
 
 class Storing:
-    """Writes stored blocks into the contents."""
+    """Writes stored blocks into the contents; where it is not `keyed`, by their hashes alone."""
 
-    def __init__(self, contents: Contents, holders: Holders, marks: Marks) -> None:
+    def __init__(self, contents: Contents, holders: Holders, marks: Marks, *, keyed: bool) -> None:
+        self._keyed = keyed
         self._contents = contents
         self._holders = holders
         self._marks = marks
@@ -70,14 +71,15 @@ class Storing:
     def store(self, space: Space, holder: Holder, event: BlockStored) -> None:
         """File an event's blocks; `DecodeError` where its tokens had to be read and are none."""
         hashes = event.block_hashes
-        if len(hashes) == 1 and append(self._contents, space, holder, event):
+        if len(hashes) == 1 and append(self._contents, space, holder, event, self._keyed):
             return
         names = dict.fromkeys(hashes)
         try:
             if len(names) == len(hashes) and space.by_hash.keys().isdisjoint(names):
-                self._file_new(space, holder, [*hashes], event.parent_block_hash, content_of(event))
+                content = content_of(event) if self._keyed else None
+                self._file_new(space, holder, [*hashes], event.parent_block_hash, content)
             else:
-                self._file(Run(space, holder, [*hashes], event.parent_block_hash, event))
+                self._file(Run(space, holder, [*hashes], event.parent_block_hash, event if self._keyed else None))
         finally:
             while self._anew:
                 self._file(self._anew.popleft())
@@ -131,7 +133,7 @@ class Storing:
         """File blocks that are under no hash yet."""
         segment, position = None, -1
         if content is None:
-            self._file_by_hash(space, holder, hashes)
+            self._file_by_hash(space, holder, hashes, parent)
             return
         if parent is None:
             seed = self._contents.root(space, content.shape)
@@ -149,8 +151,18 @@ class Storing:
 
     # --- blocks without keys ------------------------------------------------------------------------------------
 
-    def _file_by_hash(self, space: Space, holder: Holder, hashes: list[BlockHash]) -> None:
-        for start in range(0, len(hashes), LONGEST):
+    def _file_by_hash(self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash | None) -> None:
+        at, segment = 0, None if parent is None else space.by_hash.get(parent)
+        if (
+            segment is not None
+            and segment.hashes[-1] == parent
+            and segment.is_names_only
+            and segment.is_all_of(holder.bit, space)
+        ):
+            at = LONGEST - len(segment.hashes)
+            if at:
+                self._marks.extend(segment, hashes[:at], b"", holder)
+        for start in range(at, len(hashes), LONGEST):
             some = hashes[start : start + LONGEST]
             self._marks.add(self._contents.add(space, some, None), 0, some, holder)
 
