@@ -58,9 +58,9 @@ class Placing:
             if at:
                 self._marks.extend(parent, hashes[:at], keys.packed[: at * KEY_BYTES], holder)
         for start in range(at, len(hashes), LONGEST):
-            some = hashes[start : start + LONGEST]
-            parent = self._contents.add(space, some, keys.part(start, start + LONGEST))
-            self._marks.add(parent, 0, some, holder)
+            end = start + LONGEST
+            parent = self._contents.add(space, hashes[start:end], keys.packed[start * KEY_BYTES : end * KEY_BYTES])
+            self._marks.begin(parent, holder)
         assert parent is not None
         return parent
 

@@ -73,9 +73,8 @@ class Storing:
         hashes = event.block_hashes
         if len(hashes) == 1 and append(self._contents, space, holder, event, self._keyed):
             return
-        names = dict.fromkeys(hashes)
         try:
-            if len(names) == len(hashes) and space.by_hash.keys().isdisjoint(names):
+            if space.by_hash.keys().isdisjoint(hashes) and len(set(hashes)) == len(hashes):
                 content = content_of(event) if self._keyed else None
                 self._file_new(space, holder, [*hashes], event.parent_block_hash, content)
             else:
@@ -163,14 +162,13 @@ class Storing:
             if at:
                 self._marks.extend(segment, hashes[:at], b"", holder)
         for start in range(at, len(hashes), LONGEST):
-            some = hashes[start : start + LONGEST]
-            self._marks.add(self._contents.add(space, some, None), 0, some, holder)
+            self._marks.begin(self._contents.add(space, hashes[start : start + LONGEST]), holder)
 
     def _file_orphans(self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash, content: Content) -> None:
         for start in range(0, len(hashes), LONGEST):
             some = hashes[start : start + LONGEST]
             orphan = Orphan(parent, content.part(start, start + len(some)))
-            self._marks.add(self._contents.add(space, some, None, orphan), 0, some, holder)
+            self._marks.begin(self._contents.add(space, some, orphan=orphan), holder)
             parent = some[-1]
 
     def _join_orphans(self, space: Space, hashes: list[BlockHash]) -> None:
