@@ -26,7 +26,7 @@ def append(contents: Contents, space: Space, holder: Holder, event: BlockStored,
         segment.keys += key
     elif not segment.is_names_only:
         return False
-    hashes.append(name)
+    segment.hashes = (*hashes, name)
     segment.used = True
     by_hash[name] = segment
     contents.blocks += 1

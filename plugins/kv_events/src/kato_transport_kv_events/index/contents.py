@@ -67,7 +67,7 @@ class Contents:
         for key, space in self.spaces.items():
             self.shapes.setdefault((key.model, key.lora), set()).update(space.shapes)
 
-    def add(self, space: Space, hashes: list[BlockHash], keys: bytes = b"", orphan: Orphan | None = None) -> Segment:
+    def add(self, space: Space, hashes: tuple[BlockHash, ...], keys: bytes = b"", orphan: Orphan | None = None) -> Segment:
         """A segment of blocks that are nowhere yet."""
         segment = Segment(space, hashes, keys, orphan)
         segment.slot = len(self.segments)
@@ -79,7 +79,7 @@ class Contents:
             space.waiting.setdefault(orphan.parent, []).append(segment)
         return segment
 
-    def extend(self, segment: Segment, hashes: list[BlockHash], keys: bytes) -> None:
+    def extend(self, segment: Segment, hashes: tuple[BlockHash, ...], keys: bytes) -> None:
         segment.hashes += hashes
         segment.keys += keys
         self._name(segment, hashes)
@@ -99,7 +99,7 @@ class Contents:
         self.names -= len(segment.hashes)
         self._vacate(segment)
 
-    def alias(self, segment: Segment, position: int, space: Space, hashes: list[BlockHash], bit: int) -> None:
+    def alias(self, segment: Segment, position: int, space: Space, hashes: tuple[BlockHash, ...], bit: int) -> None:
         """Other hashes for blocks of a segment, of the same space or another one."""
         end = position + len(hashes)
         if segment.aliases is None:
@@ -109,7 +109,7 @@ class Contents:
                 break
         else:
             segment.aliases.append(alias := Alias(space, len(segment.hashes)))
-        alias.hashes[position:end] = hashes
+        alias.hashes = (*alias.hashes[:position], *hashes, *alias.hashes[end:])
         alias.users |= bit
         space.by_hash.update(dict.fromkeys(hashes, segment))
         self.names += len(hashes)
@@ -136,7 +136,7 @@ class Contents:
                 self._forget_names(alias)
         segment.aliases = kept or None
 
-    def _name(self, segment: Segment, hashes: list[BlockHash]) -> None:
+    def _name(self, segment: Segment, hashes: tuple[BlockHash, ...]) -> None:
         by_hash = segment.space.by_hash
         for name in hashes:  # at half the cost of an update
             by_hash[name] = segment

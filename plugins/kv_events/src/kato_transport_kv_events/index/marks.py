@@ -47,7 +47,7 @@ class Marks:
             segment.part[bit] = has
         holder.source.blocks += (has ^ had).bit_count()
 
-    def extend(self, segment: Segment, hashes: list[BlockHash], keys: bytes, holder: Holder) -> None:
+    def extend(self, segment: Segment, hashes: tuple[BlockHash, ...], keys: bytes, holder: Holder) -> None:
         """The only holder of all of a segment has further blocks behind it."""
         self._contents.extend(segment, hashes, keys)
         holder.source.blocks += len(hashes)

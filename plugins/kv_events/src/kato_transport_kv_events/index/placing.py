@@ -18,7 +18,7 @@ class Placing:
         self._marks = marks
 
     def place(
-        self, space: Space, holder: Holder, hashes: list[BlockHash], keys: Keys, segment: Segment | None, position: int
+        self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], keys: Keys, segment: Segment | None, position: int
     ) -> None:
         """`segment` and `position` are of the parent, if there is one."""
         first = self._contents.first
@@ -42,14 +42,14 @@ class Placing:
             self._share(space, holder, hashes[at : at + count], segment, position)
             position, at = position + count - 1, at + count
 
-    def _share(self, space: Space, holder: Holder, hashes: list[BlockHash], segment: Segment, position: int) -> None:
+    def _share(self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], segment: Segment, position: int) -> None:
         """Somebody has had these blocks by other hashes."""
         self._contents.alias(segment, position, space, hashes, holder.bit)
         self._marks.add(segment, position, hashes, holder)
         segment.used = True
 
     def _append(
-        self, space: Space, holder: Holder, hashes: list[BlockHash], keys: Keys, parent: Segment | None, position: int
+        self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], keys: Keys, parent: Segment | None, position: int
     ) -> Segment:
         """File blocks that are nowhere yet; says in which segment the last one is."""
         at = 0

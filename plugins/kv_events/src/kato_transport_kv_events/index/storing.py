@@ -33,7 +33,7 @@ class Run:
         self,
         space: Space,
         holder: Holder,
-        hashes: list[BlockHash],
+        hashes: tuple[BlockHash, ...],
         parent: BlockHash | None,
         event: BlockStored | None = None,
         content: Content | None = None,
@@ -70,15 +70,15 @@ class Storing:
 
     def store(self, space: Space, holder: Holder, event: BlockStored) -> None:
         """File an event's blocks; `DecodeError` where its tokens had to be read and are none."""
-        hashes = event.block_hashes
+        hashes = tuple(event.block_hashes)
         if len(hashes) == 1 and append(self._contents, space, holder, event, self._keyed):
             return
         try:
             if space.by_hash.keys().isdisjoint(hashes) and len(set(hashes)) == len(hashes):
                 content = content_of(event) if self._keyed else None
-                self._file_new(space, holder, [*hashes], event.parent_block_hash, content)
+                self._file_new(space, holder, hashes, event.parent_block_hash, content)
             else:
-                self._file(Run(space, holder, [*hashes], event.parent_block_hash, event if self._keyed else None))
+                self._file(Run(space, holder, hashes, event.parent_block_hash, event if self._keyed else None))
         finally:
             while self._anew:
                 self._file(self._anew.popleft())
@@ -127,7 +127,7 @@ class Storing:
         return count
 
     def _file_new(
-        self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash | None, content: Content | None
+        self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], parent: BlockHash | None, content: Content | None
     ) -> None:
         """File blocks that are under no hash yet."""
         segment, position = None, -1
@@ -150,7 +150,7 @@ class Storing:
 
     # --- blocks without keys ------------------------------------------------------------------------------------
 
-    def _file_by_hash(self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash | None) -> None:
+    def _file_by_hash(self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], parent: BlockHash | None) -> None:
         at, segment = 0, None if parent is None else space.by_hash.get(parent)
         if (
             segment is not None
@@ -164,14 +164,16 @@ class Storing:
         for start in range(at, len(hashes), LONGEST):
             self._marks.begin(self._contents.add(space, hashes[start : start + LONGEST]), holder)
 
-    def _file_orphans(self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash, content: Content) -> None:
+    def _file_orphans(
+        self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], parent: BlockHash, content: Content
+    ) -> None:
         for start in range(0, len(hashes), LONGEST):
             some = hashes[start : start + LONGEST]
             orphan = Orphan(parent, content.part(start, start + len(some)))
             self._marks.begin(self._contents.add(space, some, orphan=orphan), holder)
             parent = some[-1]
 
-    def _join_orphans(self, space: Space, hashes: list[BlockHash]) -> None:
+    def _join_orphans(self, space: Space, hashes: tuple[BlockHash, ...]) -> None:
         if space.waiting.keys().isdisjoint(hashes):
             return
         for name in hashes:
@@ -183,8 +185,9 @@ class Storing:
         holders, orphan = self._holders.among(segment.holders), segment.orphan
         for holder in holders:
             holder.source.spaces[space.key] = space
+            first = None if orphan is None else orphan.parent
             for start, end in _stretches(segment.held_by(holder.bit)):
-                parent = orphan.parent if orphan is not None and not start else segment.hashes[start - 1]
+                parent = segment.hashes[start - 1] if start else first
                 content = None if orphan is None else orphan.content.part(start, end)
                 self._anew.append(Run(space, holder, segment.hashes[start:end], parent, content=content))
             self._file_copies_anew(segment, space, holder)
@@ -194,10 +197,10 @@ class Storing:
         for (bit, position), count in (segment.copies or {}).items():
             if bit == holder.bit:
                 name = segment.hashes[position]
-                self._anew.extend(Run(space, holder, [name], None) for _ in range(count))
+                self._anew.extend(Run(space, holder, (name,), None) for _ in range(count))
 
 
-def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: list[BlockHash], at: int) -> int:
+def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: tuple[BlockHash, ...], at: int) -> int:
     """Where hashes end that are not known and not repeated."""
     seen: set[BlockHash] = set()
     for end in range(at, len(hashes)):
