@@ -118,13 +118,13 @@ class Storing:
         """Mark what the segment has of the run from there on, and say how many blocks it was."""
         names = segment.names_with(run.hashes[at])
         start = names.index(run.hashes[at])
-        there, wanted = names[start:], run.hashes[at : at + len(names) - start]
-        count = len(wanted)
-        if there[:count] != wanted:
-            count = next(number for number in range(count) if there[number] != wanted[number])
-        self._marks.add(segment, start, wanted[:count], run.holder)
+        wanted = run.hashes[at : at + len(names) - start]
+        there = names[start : start + len(wanted)]
+        if there != wanted:
+            wanted = wanted[: next(number for number, name in enumerate(wanted) if there[number] != name)]
+        self._marks.add(segment, start, wanted, run.holder)
         segment.used = True
-        return count
+        return len(wanted)
 
     def _file_new(
         self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], parent: BlockHash | None, content: Content | None
