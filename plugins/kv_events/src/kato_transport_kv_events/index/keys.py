@@ -72,8 +72,13 @@ def chain(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extra
         return _chain_with(ids, blocks, shape, parent, extras)
     if len(ids) > blocks * shape.block_size:
         ids = ids[: blocks * shape.block_size]
+    return chain_plain(ids, shape.block_size, parent)
+
+
+def chain_plain(ids: array[int], block_size: int, parent: int) -> Keys:
+    """The keys of as many blocks as there are, where they are made of their own tokens alone."""
     key, digest = parent, xxh3_64_intdigest
-    return _packed([key := digest(block, key) for (block,) in _blocks_of(shape.block_size)(ids)])
+    return _packed([key := digest(block, key) for (block,) in _blocks_of(block_size)(ids)])
 
 
 def _chain_with(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None) -> Keys:

@@ -20,6 +20,7 @@ from kato_transport_kv_events.index.contents import Contents, Space
 from kato_transport_kv_events.index.keys import chain, key_at
 from kato_transport_kv_events.index.marks import Marks
 from kato_transport_kv_events.index.placing import Placing
+from kato_transport_kv_events.index.prefilling import prefill
 from kato_transport_kv_events.index.segment import LONGEST, Content, Knowledge, Orphan, Segment
 from kato_transport_kv_events.index.sources import Holder, Holders
 
@@ -75,6 +76,8 @@ class Storing:
             return
         try:
             if space.by_hash.keys().isdisjoint(hashes) and len(set(hashes)) == len(hashes):
+                if self._keyed and prefill(self._contents, self._marks, space, holder, event, hashes):
+                    return
                 content = content_of(event) if self._keyed else None
                 self._file_new(space, holder, hashes, event.parent_block_hash, content)
             else:
