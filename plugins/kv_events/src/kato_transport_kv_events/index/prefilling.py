@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kato_transport.events import BlockHash, BlockStored
 from kato_transport_kv_events.index.contents import Contents, Space
-from kato_transport_kv_events.index.keys import KEY_BYTES, Shape, chain_plain, key_at
+from kato_transport_kv_events.index.keys import Shape, chain_plain, key_at, pack
 from kato_transport_kv_events.index.marks import Marks
 from kato_transport_kv_events.index.segment import LONGEST
 from kato_transport_kv_events.index.sources import Holder
@@ -26,11 +26,11 @@ def prefill(
     if len(ids) != size * len(hashes) or event.token_ids.bigrams:
         return False
     keys = chain_plain(ids, size, seed)
-    if not contents.first.keys().isdisjoint(keys.numbers):
+    if not contents.first.keys().isdisjoint(keys):
         return False
     for start in range(0, len(hashes), LONGEST):
         end = start + LONGEST
-        marks.begin(contents.add(space, hashes[start:end], keys.packed[start * KEY_BYTES : end * KEY_BYTES]), holder)
+        marks.begin(contents.add(space, hashes[start:end], pack(keys[start:end])), holder)
     return True
 
 
