@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from kato_transport.cli import COMMANDS
+from kato_transport.cli import cli
 from kato_transport.cli.config import setting_rows
 from kato_transport.model import ErrorCode
 from kato_transport.plugins import registry
@@ -20,6 +21,10 @@ DOCS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob(
 
 def read(name: str) -> str:
     return (ROOT / name).read_text()
+
+
+def commands_of(group: click.Group) -> set[str]:
+    return set(group.list_commands(click.Context(group)))
 
 
 def test_the_readmes_code_runs_and_prints_what_it_should():
@@ -45,7 +50,20 @@ def test_no_setting_is_documented_that_does_not_exist():
 
 def test_every_command_is_documented():
     """Each has a section of its own."""
-    assert set(re.findall(r"^## `kato-transport (\w+)`", read("docs/commands.md"), re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^## `kato-transport (\w+)`", read("docs/commands.md"), re.MULTILINE)) == commands_of(cli)
+
+
+def test_every_kv_command_and_option_is_documented():
+    """Those of the extension, too; the page names what `--help` names."""
+    group = cli.get_command(click.Context(cli), "kv")
+    page = read("docs/commands.md")
+    assert set(re.findall(r"^### `kv (\w+)`", page, re.MULTILINE)) == commands_of(group)
+    for name in commands_of(group):
+        section = re.search(rf"^### `kv {name}`\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)[1]
+        params = group.get_command(click.Context(group), name).params
+        assert [
+            option for param in params if isinstance(param, click.Option) for option in param.opts if option not in section
+        ] == []
 
 
 def test_every_option_of_serve_is_documented():
