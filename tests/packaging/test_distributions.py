@@ -16,15 +16,21 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = [ROOT / "core", *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+CORE = ROOT / "core"
+KV_EVENTS = ROOT / "plugins" / "kv_events"
+FOLDERS = [CORE, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
 EXAMPLE = ROOT / "examples" / "third_party_transport"
 PLUGINS = [*FOLDERS[1:], EXAMPLE]
 EVERY = [ROOT, *FOLDERS]
 
 LEFT_TO_PLUGINS = {"pyzmq": ("kato_transport/zeromq", "kato_transport/compat")}
 """What core imports and does not install, and where: whoever uses that part depends on it, or on a plugin that does."""
-EXTRAS = {"kato_transport/testing": "testing", "kato_transport/compression": "zstd"}
-"""Parts of core that need one of its extras."""
+EXTRAS = {
+    "kato_transport/testing": (CORE, "testing"),
+    "kato_transport/compression": (CORE, "zstd"),
+    "kato_transport_kv_events/metrics": (KV_EVENTS, "service"),
+}
+"""Parts that need an extra of their distribution: only who uses the part installs what it imports."""
 
 
 class Import(NamedTuple):
@@ -117,25 +123,24 @@ def test_the_root_installs_every_plugin():
 @pytest.mark.parametrize("folder", PLUGINS, ids=name_of)
 def test_a_plugin_depends_on_what_it_imports_and_nothing_else(folder):
     """Its dependencies are its imports' distributions: none that a neighbour happens to bring, none unused."""
-    needs = needed(every_import(folder), packages(folder))
+    needs = needed(every_import(folder, *EXTRAS), packages(folder))
     assert set(requirements(project(folder)["dependencies"])) == needs | _left_to(folder)
 
 
 def test_core_depends_on_what_it_imports_and_nothing_else():
     """What only one part of core needs is that part's extra, or is left to the plugins that use the part."""
-    folder = ROOT / "core"
-    needs = needed(every_import(folder, *chain(*LEFT_TO_PLUGINS.values()), *EXTRAS), packages(folder))
-    assert set(requirements(project(folder)["dependencies"])) == needs
+    needs = needed(every_import(CORE, *chain(*LEFT_TO_PLUGINS.values()), *EXTRAS), packages(CORE))
+    assert set(requirements(project(CORE)["dependencies"])) == needs
 
 
 @pytest.mark.parametrize("part", EXTRAS)
 def test_an_extra_holds_what_its_part_imports(part):
     """`pip install 'kato-transport-core[testing]'` is enough to run the kit."""
-    files = [file for file in sources(ROOT / "core") if part in file.as_posix()]
-    needs = needed((item for file in files for item in imports(file)), {"kato_transport"})
-    core = project(ROOT / "core")
-    extra = set(requirements(core["optional-dependencies"][EXTRAS[part]]))
-    assert needs - set(requirements(core["dependencies"])) <= extra
+    folder, extra = EXTRAS[part]
+    files = [file for file in sources(folder) if part in file.as_posix()]
+    needs = needed((item for file in files for item in imports(file)), packages(folder))
+    told = project(folder)
+    assert needs - set(requirements(told["dependencies"])) <= set(requirements(told["optional-dependencies"][extra]))
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=name_of)
