@@ -23,7 +23,11 @@ EXAMPLE = ROOT / "examples" / "third_party_transport"
 PLUGINS = [*FOLDERS[1:], EXAMPLE]
 EVERY = [ROOT, *FOLDERS]
 
-LEFT_TO_PLUGINS = {"pyzmq": ("kato_transport/zeromq", "kato_transport/compat")}
+LEFT_TO_PLUGINS = {
+    "pyzmq": ("kato_transport/zeromq", "kato_transport/compat"),
+    "starlette": ("kato_transport/http",),
+    "uvicorn": ("kato_transport/http",),
+}
 """What core imports and does not install, and where: whoever uses that part depends on it, or on a plugin that does."""
 EXTRAS = {
     "kato_transport/testing": (CORE, "testing"),

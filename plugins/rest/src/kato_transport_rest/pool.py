@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 
 from kato_transport.errors import ClientClosed, ConnectFailed
-from kato_transport_rest.address import endpoint_of
+from kato_transport.http.address import endpoint_of
 
 IDLE_S = 4.0
 """Seconds a connection is kept unused: less than servers keep theirs (uvicorn, Node and others: 5)."""

@@ -1,4 +1,4 @@
-"""Where a gateway is: `http://HOST:PORT` to host and port, the same way for servers and clients, and its path for calls."""
+"""Where an HTTP server is: `http://HOST:PORT` to host and port, the same way for servers and clients."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 from kato_transport.errors import InvalidSetting
 
 DEFAULT_PORT = 80
-CALL_PATH = "/kato-api/call"
-"""Takes any method, in the wire's own maps."""
 
 
 def host_and_port(endpoint: str) -> tuple[str, int]:
@@ -20,11 +18,11 @@ def host_and_port(endpoint: str) -> tuple[str, int]:
         raise InvalidSetting(f"endpoint {endpoint!r}: {exc}") from exc
     if parts.scheme == "https":
         raise InvalidSetting(
-            f"endpoint {endpoint!r}: the rest transport does not speak TLS; put a proxy in front and use http://"
+            f"endpoint {endpoint!r}: TLS is not spoken here; put a proxy in front of the server and use http://"
         )
     extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password
     if parts.scheme != "http" or not host or extra:
-        raise InvalidSetting(f"endpoint {endpoint!r}: the rest transport reads http://HOST:PORT")
+        raise InvalidSetting(f"endpoint {endpoint!r}: expected http://HOST:PORT")
     return host, DEFAULT_PORT if port is None else port
 
 
