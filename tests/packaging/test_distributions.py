@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
@@ -33,6 +33,7 @@ EXTRAS = {
     "kato_transport/testing": (CORE, "testing"),
     "kato_transport/compression": (CORE, "zstd"),
     "kato_transport_kv_events/metrics": (KV_EVENTS, "service"),
+    "kato_transport_kv_events/service": (KV_EVENTS, "service"),
 }
 """Parts that need an extra of their distribution: only who uses the part installs what it imports."""
 
@@ -128,7 +129,7 @@ def test_the_root_installs_every_plugin():
 def test_a_plugin_depends_on_what_it_imports_and_nothing_else(folder):
     """Its dependencies are its imports' distributions: none that a neighbour happens to bring, none unused."""
     needs = needed(every_import(folder, *EXTRAS), packages(folder))
-    assert set(requirements(project(folder)["dependencies"])) == needs | _left_to(folder)
+    assert set(requirements(project(folder)["dependencies"])) == needs | _left_to(every_import(folder, *EXTRAS))
 
 
 def test_core_depends_on_what_it_imports_and_nothing_else():
@@ -142,7 +143,8 @@ def test_an_extra_holds_what_its_part_imports(part):
     """`pip install 'kato-transport-core[testing]'` is enough to run the kit."""
     folder, extra = EXTRAS[part]
     files = [file for file in sources(folder) if part in file.as_posix()]
-    needs = needed((item for file in files for item in imports(file)), packages(folder))
+    found = [item for file in files for item in imports(file)]
+    needs = needed(iter(found), packages(folder)) | _left_to(found)
     told = project(folder)
     assert needs - set(requirements(told["dependencies"])) <= set(requirements(told["optional-dependencies"][extra]))
 
@@ -182,9 +184,9 @@ def test_every_entry_point_names_a_module_of_its_distribution(folder):
             assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
 
 
-def _left_to(folder: Path) -> set[str]:
-    """What a plugin needs because a part of core that it imports needs it."""
-    modules = {item.module for item in every_import(folder)}
+def _left_to(found: Iterable[Import]) -> set[str]:
+    """What is needed because a part of core that is imported needs it."""
+    modules = {item.module for item in found}
     return {
         name
         for name, parts in LEFT_TO_PLUGINS.items()

@@ -5,7 +5,7 @@ Nothing here runs when an event comes, and what belonged to a source is gone wit
 
 from __future__ import annotations
 
-from kato_transport_kv_events.metrics.collector import CONTENT_TYPE, KVMetrics
+from kato_transport_kv_events.metrics.collector import KVMetrics
 from kato_transport_kv_events.metrics.tables import NAMES
 
-__all__ = ["CONTENT_TYPE", "NAMES", "KVMetrics"]
+__all__ = ["NAMES", "KVMetrics"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Protocol
+from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import Metric as Family
@@ -13,8 +13,6 @@ from kato_transport_kv_events.metrics import tables
 from kato_transport_kv_events.subscription.audience import HandlerStats
 from kato_transport_kv_events.subscription.listener import ListenerStats
 from kato_transport_kv_events.subscription.stats import SourceStats
-
-CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 class Counted(Protocol):
@@ -28,13 +26,16 @@ class Counted(Protocol):
 class KVMetrics(Collector):
     """May be registered with any registry of prometheus_client; `exposition` needs none."""
 
+    content_type = CONTENT_TYPE_LATEST
+    """Of an exposition."""
+
     def __init__(self, manager: Counted) -> None:
         self._manager = manager
         self._own = CollectorRegistry(auto_describe=False)
         self._own.register(self)
 
     def exposition(self) -> bytes:
-        """All of them as Prometheus reads them, of the type `CONTENT_TYPE`."""
+        """All of them, as Prometheus reads them."""
         return generate_latest(self._own)
 
     def collect(self) -> Iterator[Family]:
