@@ -34,6 +34,7 @@ EXTRAS = {
     "kato_transport/compression": (CORE, "zstd"),
     "kato_transport_kv_events/metrics": (KV_EVENTS, "service"),
     "kato_transport_kv_events/service": (KV_EVENTS, "service"),
+    "kato_transport_kv_events/cli/live": (KV_EVENTS, "watch"),
 }
 """Parts that need an extra of their distribution: only who uses the part installs what it imports."""
 

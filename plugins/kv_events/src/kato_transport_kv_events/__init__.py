@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kato_transport_kv_events.discovery import Discovery, DiscoveryStats, Roster, open_discovery
+    from kato_transport_kv_events.hashing import sglang_block_hashes, vllm_block_hashes, vllm_root
     from kato_transport_kv_events.stream import Checkpoint, Flaw, Policy, State, StreamSettings
     from kato_transport_kv_events.subscription import (
         HandlerStats,
@@ -23,22 +25,31 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Checkpoint",
+    "Discovery",
+    "DiscoveryStats",
     "Flaw",
     "HandlerStats",
     "KVEventManager",
     "Limits",
     "ListenerStats",
     "Policy",
+    "Roster",
     "Source",
     "SourceStats",
     "State",
     "StreamSettings",
     "UndecodableBatch",
     "decode_batch",
+    "open_discovery",
+    "sglang_block_hashes",
+    "vllm_block_hashes",
+    "vllm_root",
 ]
 
 _HOMES = {
     **dict.fromkeys(("Batch", "UndecodableBatch", "decode_batch"), "wire"),
+    **dict.fromkeys(("Discovery", "DiscoveryStats", "Roster", "open_discovery"), "discovery"),
+    **dict.fromkeys(("sglang_block_hashes", "vllm_block_hashes", "vllm_root"), "hashing"),
     **dict.fromkeys(("Checkpoint", "Flaw", "Policy", "State", "StreamSettings"), "stream"),
     **dict.fromkeys(("HandlerStats", "KVEventManager", "Limits", "ListenerStats", "Source", "SourceStats"), "subscription"),
 }
