@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 
+from kato_transport.endpoints import http_address
 from kato_transport.errors import BindFailed
-from kato_transport.http.address import host_and_port
 
 BACKLOG = 2048
 
@@ -19,7 +19,7 @@ _REASONS = {
 
 def listening(endpoint: str) -> socket.socket:
     """A socket bound to the endpoint and listening; `BindFailed` says why there is none."""
-    host, port = host_and_port(endpoint)
+    host, port = http_address(endpoint)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as exc:

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 from starlette.types import ASGIApp
 
 from kato_transport import fork
-from kato_transport.http.address import endpoint_of
+from kato_transport.endpoints import http_endpoint
 from kato_transport.http.binding import listening
 from kato_transport.http.listener import HttpListener, new_loop
 
@@ -28,7 +28,7 @@ class HttpServer:
         self, endpoint: str, app: Callable[[], AbstractAsyncContextManager[ASGIApp]], drain_s: float, name: str = "kato-http"
     ) -> None:
         self._socket = listening(endpoint)
-        self.endpoint = endpoint_of(*self._socket.getsockname()[:2])
+        self.endpoint = http_endpoint(*self._socket.getsockname()[:2])
         self._app = app
         self._drain_s = drain_s
         self._running: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, HttpListener]] = Future()
