@@ -14,6 +14,8 @@ from kato_transport.cli import cli
 from kato_transport.cli.config import setting_rows
 from kato_transport.model import ErrorCode
 from kato_transport.plugins import registry
+from kato_transport_kv_events.metrics import NAMES as METRICS
+from kato_transport_kv_events.service.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -79,6 +81,18 @@ def test_every_error_code_is_documented():
     """A peer's author finds each in the wire's table."""
     page = read("docs/wire.md")
     assert [code for code in ErrorCode if f"| `{code}` |" not in page] == []
+
+
+def test_every_metric_of_kv_events_is_documented():
+    """And none that does not exist."""
+    documented = re.findall(r"^\| `(kato_kv_\w+)` \|", read("docs/kv-events.md"), re.MULTILINE)
+    assert sorted(documented) == sorted(METRICS)
+
+
+def test_every_route_of_the_index_service_is_documented():
+    """With its verb."""
+    page = read("docs/kv-events.md")
+    assert [route.path for route in ROUTES if f"`{route.verb} {route.path}`" not in page] == []
 
 
 def test_every_first_party_plugin_is_in_the_readme():

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import pytest
@@ -17,6 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import kato_transport as kt
 from kato_transport.testing.waiting import until
+from kato_transport_kv_events.discovery import Roster, open_discovery
+from kato_transport_kv_events.index import BlockIndex
 from kato_transport_kv_events.metrics import NAMES, KVMetrics
 from kato_transport_kv_events.stream import State, StreamSettings
 from kato_transport_kv_events.subscription import KVEventManager, Limits, Source
@@ -28,9 +31,9 @@ QUICK = StreamSettings(probe_interval_s=0.3, answer_timeout_s=1.0, attempts=2, g
 class Scraped:
     """A manager and what its metrics say."""
 
-    def __init__(self, manager: KVEventManager) -> None:
+    def __init__(self, manager: KVEventManager, *others: Any) -> None:
         self.manager = manager
-        self.metrics = KVMetrics(manager)
+        self.metrics = KVMetrics(manager, *others)
 
     def series(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         families = text_string_to_metric_families(self.metrics.exposition().decode())
@@ -40,9 +43,10 @@ class Scraped:
         return found
 
     def __call__(self, name: str, **labels: str) -> float:
-        """A value of pod `a`, rank 0; or of what the labels say."""
-        wanted = labels if "handler" in labels or "endpoint" in labels else {"pod": "a", "rank": "0", **labels}
-        return self.series()[name, frozenset(wanted.items())]
+        """A value of pod `a`, rank 0; or of what is no source's."""
+        series = self.series()
+        of_source = frozenset({"pod": "a", "rank": "0", **labels}.items())
+        return series[name, of_source] if (name, of_source) in series else series[name, frozenset(labels.items())]
 
     def comes_to(self, name: str, value: float, **labels: str) -> None:
         until(lambda: self(name, **labels) == value, f"{name} did not come to {value}")
@@ -302,6 +306,61 @@ def test_what_is_nobodys_at_a_bound_endpoint_is_counted(engine, scraped, raw):
     assert rude.recv() == b"\x01"
     rude.send(b"no batch")
     value.comes_to("kato_kv_malformed_messages_total", 1, endpoint=endpoint)
+
+
+def test_what_an_index_holds_is_told(closing, engine):
+    """And what becomes of it: removals, known and unknown, blocks of elsewhere, orphans, evictions."""
+    index = BlockIndex(max_blocks=1000)
+    value = Scraped(closing.enter_context(KVEventManager([index])), index)
+    for pod in ("a", "b"):
+        publisher = engine()
+        value.manager.add_source(Source(pod=pod, endpoint=publisher.endpoint, replay_endpoint=publisher.replay_endpoint))
+        publisher.publish(stored(1, 2, token_ids=range(32), block_size=16))
+    value.comes_to("kato_kv_index_resident_blocks", 4)
+    assert value("kato_kv_index_blocks") == 2
+    assert value("kato_kv_index_sources") == 2
+    assert value("kato_kv_index_bytes") > 0
+    publisher.publish(stored(8, parent_block_hash=7, token_ids=range(16), block_size=16))
+    value.comes_to("kato_kv_index_orphan_blocks", 1)
+    publisher.publish(stored(9, token_ids=range(50, 66), block_size=16, locality="REMOTE"), removed(2), removed(99))
+    value.comes_to("kato_kv_index_remote_blocks_total", 1)
+    assert value("kato_kv_index_stored_blocks_total") == 5
+    value.comes_to("kato_kv_index_removed_blocks_total", 1)
+    value.comes_to("kato_kv_index_unknown_removals_total", 1)
+    for first in range(100, 3000, 20):
+        publisher.publish(stored(*range(first, first + 20), token_ids=range(first, first + 320), block_size=16))
+    value.moves("kato_kv_index_evictions_total")
+    until(lambda: value.manager.state("b") is State.PARTIAL, "what was given up did not make the source partial")
+
+
+def test_matches_are_told_by_time_and_by_what_was_found(closing, engine):
+    """As histograms; none is a bucket of its own."""
+    index = BlockIndex()
+    value = Scraped(closing.enter_context(KVEventManager([index])), index)
+    publisher = engine()
+    value.manager.add_source(Source(pod="a", endpoint=publisher.endpoint, replay_endpoint=publisher.replay_endpoint))
+    publisher.publish(stored(1, 2, 3, token_ids=range(48), block_size=16))
+    value.comes_to("kato_kv_index_blocks", 3)
+    assert len(index.match(range(48)).pods) == 1
+    assert index.match([7] * 48).pods == ()
+    assert value("kato_kv_match_duration_seconds_count") == 2
+    assert value("kato_kv_match_duration_seconds_sum") > 0
+    assert [value("kato_kv_matched_blocks_bucket", le=le) for le in ("0.0", "1.0", "2.0", "4.0", "+Inf")] == [1, 1, 1, 2, 2]
+    assert value("kato_kv_matched_blocks_sum") == 3
+
+
+def test_what_a_discovery_finds_is_told(closing, engine, tmp_path):
+    """How many sources, how many of them are followed, when, and what went wrong."""
+    file = tmp_path / "sources"
+    publisher = engine()
+    name = f"file:{file}?interval=0.05"
+    manager = closing.enter_context(KVEventManager())
+    value = Scraped(manager, None, [closing.enter_context(Roster(manager, open_discovery(name)))])
+    value.moves("kato_kv_discovery_errors_total", discovery=name, error_type="lookup")
+    file.write_text(f"a={publisher.endpoint}")
+    value.comes_to("kato_kv_discovery_sources_followed", 1, discovery=name)
+    assert value("kato_kv_discovery_sources_found", discovery=name) == 1
+    assert 0 <= time.time() - value("kato_kv_discovery_last_success_timestamp_seconds", discovery=name) < 100
 
 
 def test_what_belongs_to_a_source_is_gone_with_it(engine, scraped):

@@ -1,4 +1,4 @@
-"""An index of the plainest kind, a manager that fills it, both served, and a plain HTTP client."""
+"""An index, a manager that fills it, queries of both served, and a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import pytest
 from kato_transport.codecs.msgpack import MsgpackCodec
 from kato_transport.service import as_service
 from kato_transport.settings import Settings
+from kato_transport_kv_events.index import BlockIndex
 from kato_transport_kv_events.metrics import KVMetrics
 from kato_transport_kv_events.service.http import QueryServer
 from kato_transport_kv_events.service.queries import Queries
 from kato_transport_kv_events.subscription import KVEventManager, Source
 from kato_transport_kv_events.testing import EventPublisher
-
-from .plain_index import PlainIndex
 
 
 class Answered(NamedTuple):
@@ -62,18 +61,18 @@ class Asking:
 
 
 @pytest.fixture
-def index() -> PlainIndex:
-    return PlainIndex()
+def index() -> BlockIndex:
+    return BlockIndex()
 
 
 @pytest.fixture
-def manager(closing: ExitStack, index: PlainIndex) -> KVEventManager:
+def manager(closing: ExitStack, index: BlockIndex) -> KVEventManager:
     """Fills the index."""
     return closing.enter_context(KVEventManager([index]))
 
 
 @pytest.fixture
-def queries(index: PlainIndex, manager: KVEventManager) -> Queries:
+def queries(index: BlockIndex, manager: KVEventManager) -> Queries:
     return Queries(index, manager)
 
 

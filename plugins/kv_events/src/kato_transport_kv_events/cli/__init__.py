@@ -11,6 +11,10 @@ from kato_transport.cli.lazy import LazyGroup
 
 COMMANDS: Final = {
     "decode": "Print the events in capture files or payloads, one line of JSON each.",
+    "match": "Print which pods hold the leading blocks of a prompt.",
+    "serve": "Keep an index of which engine holds which blocks, and answer queries about it.",
+    "sources": "Print the engines that an index service follows, with their states and counts.",
+    "watch": "Show what engines tell, as it happens.",
 }
 """Name to one line of help, so that `--help` imports no command."""
 

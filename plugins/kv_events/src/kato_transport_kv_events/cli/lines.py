@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Final
 
 from attrs import fields
@@ -14,9 +15,9 @@ OWN_FIELDS: Final[dict[type[Any], tuple[str, ...]]] = {
 }
 
 
-def own_fields(event: KVEvent) -> dict[str, Any]:
+def own_fields(event: KVEvent, without: Container[str] = ()) -> dict[str, Any]:
     """The event's own fields; `DecodeError` where its tokens turn out to be none."""
-    return {name: _plain(getattr(event, name)) for name in OWN_FIELDS[type(event)]}
+    return {name: _plain(getattr(event, name)) for name in OWN_FIELDS[type(event)] if name not in without}
 
 
 def _plain(value: Any) -> Any:

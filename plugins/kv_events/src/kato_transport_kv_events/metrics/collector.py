@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from kato_transport_kv_events.discovery import DiscoveryStats
+from kato_transport_kv_events.index import IndexStats
 from kato_transport_kv_events.metrics import tables
+from kato_transport_kv_events.metrics.metric import families
 from kato_transport_kv_events.subscription.audience import HandlerStats
 from kato_transport_kv_events.subscription.listener import ListenerStats
 from kato_transport_kv_events.subscription.stats import SourceStats
@@ -23,14 +26,28 @@ class Counted(Protocol):
     def listener_stats(self) -> list[ListenerStats]: ...
 
 
+class Indexing(Protocol):
+    """What a `BlockIndex` tells of itself."""
+
+    def stats(self) -> IndexStats: ...
+
+
+class Finding(Protocol):
+    """What a `Roster` tells of its discovery."""
+
+    def stats(self) -> DiscoveryStats: ...
+
+
 class KVMetrics(Collector):
     """May be registered with any registry of prometheus_client; `exposition` needs none."""
 
     content_type = CONTENT_TYPE_LATEST
     """Of an exposition."""
 
-    def __init__(self, manager: Counted) -> None:
+    def __init__(self, manager: Counted, index: Indexing | None = None, rosters: Sequence[Finding] = ()) -> None:
         self._manager = manager
+        self._index = index
+        self._rosters = rosters
         self._own = CollectorRegistry(auto_describe=False)
         self._own.register(self)
 
@@ -39,12 +56,14 @@ class KVMetrics(Collector):
         return generate_latest(self._own)
 
     def collect(self) -> Iterator[Family]:
-        sources = [((stats.pod, str(stats.rank)), stats) for stats in self._manager.stats()]
-        handlers = [((stats.name, str(number)), stats) for number, stats in enumerate(self._manager.handler_stats())]
-        listeners = [((stats.endpoint,), stats) for stats in self._manager.listener_stats()]
-        for of_source in tables.SOURCE:
-            yield of_source.family(tables.SOURCE_LABELS, sources)
-        for of_handler in tables.HANDLER:
-            yield of_handler.family(tables.HANDLER_LABELS, handlers)
-        for of_listener in tables.LISTENER:
-            yield of_listener.family(tables.LISTENER_LABELS, listeners)
+        manager = self._manager
+        sources = [((stats.pod, str(stats.rank)), stats) for stats in manager.stats()]
+        handlers = [((stats.name, str(number)), stats) for number, stats in enumerate(manager.handler_stats())]
+        listeners = [((stats.endpoint,), stats) for stats in manager.listener_stats()]
+        indexes = [] if self._index is None else [((), self._index.stats())]
+        discoveries = [((stats.name,), stats) for stats in (roster.stats() for roster in self._rosters)]
+        yield from families(tables.SOURCE, tables.SOURCE_LABELS, sources)
+        yield from families(tables.HANDLER, tables.HANDLER_LABELS, handlers)
+        yield from families(tables.LISTENER, tables.LISTENER_LABELS, listeners)
+        yield from families(tables.INDEX, (), indexes)
+        yield from families(tables.DISCOVERY, tables.DISCOVERY_LABELS, discoveries)

@@ -53,6 +53,12 @@ class Metric(Generic[R]):
             family.add_metric(labels, value)
 
 
+def families(table: Iterable[Metric[R]], labels: Labels, records: Sequence[tuple[Labels, R]]) -> Iterator[Family]:
+    """What a table's metrics are of some records."""
+    for metric in table:
+        yield metric.family(labels, records)
+
+
 def counter(name: str, text: str, count: Callable[[R], float]) -> Metric[R]:
     """Only rises, for as long as what it belongs to is there."""
     return Metric(name, text, CounterMetricFamily, _one(count))

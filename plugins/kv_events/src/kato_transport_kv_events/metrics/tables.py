@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kato_transport_kv_events.discovery import DiscoveryStats
+from kato_transport_kv_events.index import IndexStats
+from kato_transport_kv_events.index.stats import BUCKETS as MATCH_BUCKETS
+from kato_transport_kv_events.index.stats import FIRST_BUCKET_NS
 from kato_transport_kv_events.metrics.metric import (
     PREFIX,
     Buckets,
@@ -22,6 +26,8 @@ from kato_transport_kv_events.subscription.stats import BUCKETS, FIRST_PROCESSIN
 
 PROCESSING_BOUNDS_S: Final = doubling(FIRST_PROCESSING_S, BUCKETS)
 REPLAY_BOUNDS_S: Final = doubling(FIRST_REPLAY_S, BUCKETS)
+MATCH_BOUNDS_S: Final = doubling(FIRST_BUCKET_NS / 1e9, MATCH_BUCKETS)
+MATCHED_BOUNDS: Final = (0, *doubling(1, MATCH_BUCKETS))
 
 
 def _state(stats: SourceStats) -> dict[str, float]:
@@ -84,6 +90,38 @@ LISTENER: Final[tuple[Metric[ListenerStats], ...]] = (
     counter("malformed_messages", "Messages at a bound endpoint that are no batches.", lambda s: s.malformed),
 )
 
-TABLES: Final[tuple[tuple[Metric[Any], ...], ...]] = (SOURCE, HANDLER, LISTENER)
+
+def _match_times(stats: IndexStats) -> Buckets:
+    return Buckets(MATCH_BOUNDS_S, stats.match_buckets, stats.match_seconds)
+
+
+def _matched(stats: IndexStats) -> Buckets:
+    return Buckets(MATCHED_BOUNDS, stats.matched_buckets, stats.matched_blocks)
+
+
+INDEX: Final[tuple[Metric[IndexStats], ...]] = (
+    gauge("index_sources", "Sources that the index knows.", lambda s: s.sources),
+    gauge("index_blocks", "Blocks in the index, each counted once whoever has it.", lambda s: s.blocks),
+    gauge("index_resident_blocks", "Blocks in the index, each counted for everyone who has it.", lambda s: s.resident),
+    gauge("index_orphan_blocks", "Blocks whose parent is not known.", lambda s: s.orphans),
+    gauge("index_bytes", "What the index takes, as an estimate.", lambda s: s.bytes),
+    counter("index_evictions", "Blocks given up to keep to the index's bounds.", lambda s: s.evictions),
+    counter("index_stored_blocks", "Blocks stored.", lambda s: s.stored),
+    counter("index_removed_blocks", "Blocks removed.", lambda s: s.removed),
+    counter("index_unknown_removals", "Removed blocks that were not there.", lambda s: s.unknown_removals),
+    counter("index_remote_blocks", "Blocks left out, being no memory of the pod that told of them.", lambda s: s.remote),
+    histogram("match_duration_seconds", "Time of a match.", _match_times),
+    histogram("matched_blocks", "Leading blocks that the best pod of a match had.", _matched),
+)
+
+DISCOVERY_LABELS: Final = ("discovery",)
+DISCOVERY: Final[tuple[Metric[DiscoveryStats], ...]] = (
+    gauge("discovery_sources_found", "Sources that a discovery found last.", lambda s: s.wanted),
+    gauge("discovery_sources_followed", "Those of them that are followed.", lambda s: s.followed),
+    gauge("discovery_last_success_timestamp_seconds", "When it last found out what there is.", lambda s: s.last_success_at),
+    counters("discovery_errors", "Errors of a discovery by category.", "error_type", lambda s: s.errors),
+)
+
+TABLES: Final[tuple[tuple[Metric[Any], ...], ...]] = (SOURCE, HANDLER, LISTENER, INDEX, DISCOVERY)
 NAMES: Final = tuple(PREFIX + metric.name for table in TABLES for metric in table)
 """Of all metrics; those of counters are written out with `_total` behind them."""

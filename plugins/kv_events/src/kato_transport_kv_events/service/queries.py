@@ -31,6 +31,8 @@ class Holder(Protocol):
     def state(self) -> State: ...
     @property
     def generation(self) -> int: ...
+    @property
+    def block_size(self) -> int: ...
 
 
 class Matched(Protocol):
@@ -52,11 +54,17 @@ class Index(Protocol):
         token_ids: Sequence[int],
         *,
         model: str = "",
-        lora_name: str | None = None,
+        lora_name: str | int | None = None,
         cache_salt: str | None = None,
-        block_size: int | None = None,
     ) -> Matched: ...
-    def match_hashes(self, hashes: Sequence[BlockHash], *, model: str = "", block_size: int | None = None) -> Matched: ...
+    def match_hashes(
+        self,
+        hashes: Sequence[BlockHash],
+        *,
+        model: str = "",
+        lora_name: str | int | None = None,
+        cache_salt: str | None = None,
+    ) -> Matched: ...
 
 
 class Following(Protocol):
@@ -79,21 +87,12 @@ class Queries:
     def match(self, **params: Any) -> Answer:
         """Who holds the leading blocks of a prompt; see `MatchQuestion`."""
         question = asked(MatchQuestion, params)
-        return _answer(
-            self._index.match(
-                question.token_ids,
-                model=question.model or "",
-                lora_name=question.lora_name,
-                cache_salt=question.cache_salt,
-                block_size=question.block_size,
-            )
-        )
+        return _answer(self._index.match(question.token_ids, **question.space()))
 
     def match_hashes(self, **params: Any) -> Answer:
         """Who holds a chain of blocks by the engine's hashes; see `HashesQuestion`."""
         question = asked(HashesQuestion, params)
-        hashes = question.block_hashes()
-        return _answer(self._index.match_hashes(hashes, model=question.model or "", block_size=question.block_size))
+        return _answer(self._index.match_hashes(question.block_hashes(), **question.space()))
 
     def sources(self) -> Answer:
         """Every source with its state and counts, by pod and rank."""
@@ -112,4 +111,5 @@ def _holder(pod: Holder) -> Answer:
         "by_medium": dict(pod.by_medium),
         "state": str(pod.state),
         "generation": pod.generation,
+        "block_size": pod.block_size,
     }

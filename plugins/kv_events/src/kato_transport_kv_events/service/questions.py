@@ -14,25 +14,29 @@ from kato_transport import ErrorCode, ServiceError
 from kato_transport.events import BlockHash
 
 Token = Annotated[int, Meta(ge=0, lt=2**32)]
-BlockSize = Annotated[int, Meta(ge=1)]
 
 
-class MatchQuestion(Struct, kw_only=True, forbid_unknown_fields=True):
+class _Question(Struct, kw_only=True, forbid_unknown_fields=True):
+    model: str | None = None
+    lora_name: str | int | None = None
+    """Or the adapter's id, of engines too old to say its name."""
+    cache_salt: str | None = None
+
+    def space(self) -> dict[str, Any]:
+        """What else than its blocks makes a prefix the same."""
+        return {"model": self.model or "", "lora_name": self.lora_name, "cache_salt": self.cache_salt}
+
+
+class MatchQuestion(_Question):
     """Who holds the blocks of these tokens?"""
 
     token_ids: list[Token]
-    model: str | None = None
-    lora_name: str | None = None
-    cache_salt: str | None = None
-    block_size: BlockSize | None = None
 
 
-class HashesQuestion(Struct, kw_only=True, forbid_unknown_fields=True):
+class HashesQuestion(_Question):
     """Who holds these blocks, each the child of the one before it?"""
 
     hashes: list[Any]
-    model: str | None = None
-    block_size: BlockSize | None = None
 
     def block_hashes(self) -> list[BlockHash]:
         """As the engine has them: integers, and bytes for what came as bytes, as `{"hex": …}` or as hex digits."""

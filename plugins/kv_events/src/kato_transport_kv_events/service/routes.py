@@ -25,13 +25,17 @@ _INTEGER: Schema = {"type": "integer"}
 _HASH = any_of(_INTEGER, STRING, record(hex=STRING))
 _COUNTS: Schema = {"type": "object", "additionalProperties": _INTEGER}
 _OKAY = record(status=constant("okay"))
-_HOLDER = record(pod=STRING, rank=_INTEGER, blocks=_INTEGER, by_medium=_COUNTS, state=STRING, generation=_INTEGER)
-_MATCH = record(block_size=_INTEGER, blocks=_INTEGER, pods=array(_HOLDER))
-_OPTIONS = {"model": nullable(STRING), "block_size": nullable(_INTEGER)}
-_PROMPT = record(
-    token_ids=array(_INTEGER), optional={**_OPTIONS, "lora_name": nullable(STRING), "cache_salt": nullable(STRING)}
+_HOLDER = record(
+    pod=STRING, rank=_INTEGER, blocks=_INTEGER, by_medium=_COUNTS, state=STRING, generation=_INTEGER, block_size=_INTEGER
 )
-_HASHES = record(hashes=array(_HASH), optional=_OPTIONS)
+_MATCH = record(block_size=_INTEGER, blocks=_INTEGER, pods=array(_HOLDER))
+_SPACE: dict[str, Schema] = {
+    "model": nullable(STRING),
+    "lora_name": {"type": ["string", "integer", "null"]},
+    "cache_salt": nullable(STRING),
+}
+_PROMPT = record(token_ids=array(_INTEGER), optional=_SPACE)
+_HASHES = record(hashes=array(_HASH), optional=_SPACE)
 
 
 class Exposition(Protocol):
