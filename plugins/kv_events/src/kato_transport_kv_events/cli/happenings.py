@@ -8,12 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kato_transport.events import KVEvent
 from kato_transport_kv_events.cli.lines import own_fields
-from kato_transport_kv_events.stream import State
-from kato_transport_kv_events.subscription import KVEventManager, SourceStats
+
+if TYPE_CHECKING:
+    from kato_transport_kv_events.stream import State
+    from kato_transport_kv_events.subscription import KVEventManager, SourceStats
 
 PRIVATE: Final = frozenset({"token_ids", "lookahead_token_ids", "extra_keys", "cache_salt"})
 LOOK_S: Final = 0.2
@@ -83,7 +85,9 @@ def _replays(then: SourceStats | None, now: SourceStats) -> Iterator[Happening]:
 
 
 def _rise(then: SourceStats | None, now: SourceStats, name: str) -> int:
-    return int(getattr(now, name)) - (int(getattr(then, name)) if then is not None else 0)
+    """By how much a count is higher; one that is lower belongs to a source that was removed and added again."""
+    before, after = int(getattr(then, name, 0)), int(getattr(now, name))
+    return after - before if after >= before else after
 
 
 def _head(kind: str, pod: str, rank: int, ts: float | None = None) -> Happening:

@@ -58,7 +58,9 @@ class LiveView:
         self._view = View()
         self._progress = Progress()
 
-    def show_until(self, stop: threading.Event, console: Console) -> None:
+    def show_until(self, stop: threading.Event) -> None:
+        """Show it in the terminal until something stops it."""
+        console = Console()
         with _log_above(console), Live(self._drawn(), console=console, auto_refresh=False) as live:
             while not stop.wait(LOOK_S):
                 live.update(self._drawn(), refresh=True)
@@ -69,16 +71,15 @@ class LiveView:
         rows = self._view.rows(time.monotonic(), stats)
         table = Table(*HEADER, box=None, header_style="bold", pad_edge=False)
         for row in rows:
-            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row.cells))
+            table.add_row(*(_cell(heading, text) for heading, text in zip(HEADER, row.cells, strict=True)))
         index = self._index.stats()
         speed = sum(row.events_per_s for row in rows)
         total = f"{len(rows)} sources   {speed:,.0f} events/s   index: {index.blocks:,} blocks, about {size(index.bytes)}"
         return Group(table, Text(f"\n{total}\n", style="bold"), *map(_told, list(self._recent)))
 
 
-def terminal() -> Console:
-    """Where the view is shown."""
-    return Console()
+def _cell(heading: str, text: str) -> Text:
+    return Text(text, style=STYLES[text] if heading == "state" else "")
 
 
 def _told(happening: Happening) -> Text:

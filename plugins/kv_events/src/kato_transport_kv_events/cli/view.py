@@ -36,7 +36,6 @@ class Row:
 
     cells: tuple[str, ...]
     """In the order of `HEADER`."""
-    state: str
     events_per_s: float
 
 
@@ -67,7 +66,7 @@ class View:
             str(source.restarts),
             str(source.held),
         )
-        return Row(cells, str(source.state), speed)
+        return Row(cells, speed)
 
 
 def duration(seconds: float) -> str:

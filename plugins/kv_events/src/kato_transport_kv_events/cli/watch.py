@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,9 @@ from kato_transport_kv_events.cli.asking import wants_json
 from kato_transport_kv_events.cli.happenings import Happening, Listening, tell_of_progress
 from kato_transport_kv_events.cli.output import Output
 from kato_transport_kv_events.cli.sourcing import Sourcing, source_options, sourcing
-from kato_transport_kv_events.subscription import KVEventManager
+
+if TYPE_CHECKING:
+    from kato_transport_kv_events.subscription import KVEventManager
 
 
 @click.command()
@@ -48,7 +50,7 @@ def _print_lines(wanted: Sourcing, stop: threading.Event) -> None:
 
 def _show(wanted: Sourcing, stop: threading.Event) -> None:
     try:
-        from kato_transport_kv_events.cli.live import RECENT, LiveView, terminal
+        from kato_transport_kv_events.cli.live import RECENT, LiveView
     except ImportError as exc:
         text = "the live view needs rich: pip install 'kato-transport-kv-events[watch]'; or use --json"
         raise ConfigurationError(text) from exc
@@ -57,12 +59,13 @@ def _show(wanted: Sourcing, stop: threading.Event) -> None:
     recent: deque[Happening] = deque(maxlen=RECENT)
     index = BlockIndex()
     with _following(wanted, index, Listening(recent.append, events=False)) as manager:
-        LiveView(manager, index, recent).show_until(stop, terminal())
+        LiveView(manager, index, recent).show_until(stop)
 
 
 @contextmanager
 def _following(wanted: Sourcing, *handlers: Any) -> Iterator[KVEventManager]:
     from kato_transport_kv_events.discovery import Roster
+    from kato_transport_kv_events.subscription import KVEventManager
 
     with KVEventManager(handlers) as manager, ExitStack() as running:
         wanted.follow(manager.add_source, lambda discovery: running.enter_context(Roster(manager, discovery)))
