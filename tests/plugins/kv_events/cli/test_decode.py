@@ -6,6 +6,10 @@ import json
 
 import msgpack
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kato_transport_kv_events.cli.recordings import Recorded, read_recording
 
 from .. import recorded
 
@@ -134,6 +138,17 @@ def test_hostile_files_give_no_traceback(run, data):
     result = run("decode", "-", stdin=data)
     assert result.exit_code == (0 if data == b"\x90" else 1)
     assert result.stdout == ""
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.integers(-(2**63), 2**64 - 1) | st.binary(), st.lists).map(msgpack.packb)
+)
+def test_whatever_a_file_holds_it_is_batches(data):
+    """Of a recording, or one of unknown shape, for its decoder to complain of."""
+    found = read_recording(data)
+    assert all(isinstance(batch.payload, bytes) for batch in found)
+    assert found in ([], [Recorded(None, None, data)]) or msgpack.unpackb(data)
 
 
 def test_decode_without_files_is_a_usage_error(run):
