@@ -124,6 +124,7 @@ class Contents:
         """Holders have nothing of a segment any more: hashes by which only they went are of no use."""
         if segment.aliases is None:
             return
+        segment.users &= ~bits
         kept: list[Alias] = []
         for alias in segment.aliases:
             alias.users &= ~bits

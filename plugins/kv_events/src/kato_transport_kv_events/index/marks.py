@@ -58,8 +58,9 @@ class Marks:
         known = gone.bit_count()
         if holder.copies:
             gone = self._without_copies(gone, start, hashes, holder)
-        self._set(segment, bit, had, had & ~gone)
-        holder.source.blocks -= gone.bit_count()
+        if gone:
+            self._take(segment, bit, had ^ gone)
+            holder.source.blocks -= gone.bit_count()
         return known
 
     def free(self, segment: Segment, holders: Sequence[Holder]) -> None:
@@ -75,17 +76,16 @@ class Marks:
             segment.part = {bit: bitmap for bit, bitmap in segment.part.items() if not bit & bits} or None
         self._left(segment, bits)
 
-    def _set(self, segment: Segment, bit: int, had: int, has: int) -> None:
-        if has == had:
-            return
+    def _take(self, segment: Segment, bit: int, left: int) -> None:
+        """What is left of what a holder had."""
         segment.full &= ~bit
-        if has:
-            if segment.part is None:
-                segment.part = {}
-            segment.part[bit] = has
-            return
-        self._drop_part(segment, bit)
-        self._left(segment, bit)
+        if not left:
+            self._drop_part(segment, bit)
+            self._left(segment, bit)
+        elif segment.part is None:
+            segment.part = {bit: left}
+        else:
+            segment.part[bit] = left
 
     def _left(self, segment: Segment, bits: int) -> None:
         if not segment.full and segment.part is None:

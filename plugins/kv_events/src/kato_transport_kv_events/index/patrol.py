@@ -40,10 +40,6 @@ class Patrol:
         self.evictions = 0
         """Blocks given up."""
 
-    @property
-    def is_due(self) -> bool:
-        return self._holders.dead != 0 or self._contents.blocks > self._max_blocks
-
     def walk(self) -> None:
         for _ in range(SWEPT_AT_ONCE):
             self._step()

@@ -19,7 +19,7 @@ from kato_transport_kv_events.index.sources import Holder, Holders
 class Reach:
     """Of one way to cut a request into blocks."""
 
-    __slots__ = ("_holding", "_joint", "blocks", "by_bit", "in_request", "joint_ends", "out", "shape")
+    __slots__ = ("_holding", "_joint", "best", "blocks", "by_bit", "in_request", "joint_ends", "out", "shape")
 
     def __init__(self, shape: Shape, in_request: int, holders: Holders) -> None:
         self.shape = shape
@@ -27,7 +27,9 @@ class Reach:
         """Whole blocks in the request."""
         self.by_bit = holders.by_bit
         self.blocks = 0
-        """Leading blocks looked at so far, which are those that somebody has."""
+        """Leading blocks looked at so far."""
+        self.best = 0
+        """The most blocks that any holder, or media of a source together, have; known in the end."""
         self.out: list[tuple[int, int]] = []
         """Bits of holders that are out, and how many blocks they have."""
         self.joint_ends: list[tuple[int, int]] = []
@@ -38,6 +40,10 @@ class Reach:
     def pass_over(self, segment: Segment, start: int, count: int) -> bool:
         """The next blocks of the request are these of a segment; whether anybody still has all."""
         holding = segment.full & self._holding
+        segment.used = True
+        if holding == self._holding and not self._joint:  # as it mostly is
+            self.blocks += count
+            return True
         if segment.part is not None:
             for bit, bitmap in segment.part.items():
                 if bit & self._holding:
@@ -53,20 +59,18 @@ class Reach:
         if self._joint:
             self._joint = [bits for bits in self._joint if self._have_jointly(bits, segment, start, count)]
         self.blocks += count
-        segment.used = True
         return bool(holding or self._joint)
 
     def end(self) -> None:
         """There is no more that anybody could have."""
+        if self._holding or self._joint:
+            self.best = self.blocks
+        else:
+            self.best = max(blocks for _, blocks in (*self.out, *self.joint_ends, (0, 0)))
         if self._holding:
             self.out.append((self._holding, self.blocks))
         self.joint_ends += [(bits, self.blocks) for bits in self._joint]
         self._holding, self._joint = 0, []
-
-    @property
-    def best(self) -> int:
-        """The most blocks that any holder, or media of a source together, have."""
-        return max((blocks for _, blocks in (*self.out, *self.joint_ends)), default=0)
 
     def holders(self) -> Iterator[tuple[Holder, int]]:
         """How many leading blocks each holder has, of those that have any."""
@@ -91,14 +95,15 @@ class Reach:
 
 def by_keys(first: dict[int, Segment], wanted: Wanted, reach: Reach) -> None:
     """Look at blocks by their own keys."""
-    at = 0
-    while at < wanted.blocks:
-        wanted.chain_to(at + LONGEST)
-        segment = first.get(wanted.numbers[at])
+    at, blocks, numbers = 0, wanted.blocks, wanted.numbers
+    while at < blocks:
+        if len(numbers) < at + LONGEST:
+            wanted.chain_to(at + LONGEST)
+        segment = first.get(numbers[at])
         if segment is None:
             break
-        theirs = segment.keys
-        ours = wanted.packed[at * KEY_BYTES : at * KEY_BYTES + len(theirs)]
+        theirs, start = segment.keys, at * KEY_BYTES
+        ours = wanted.packed[start : start + len(theirs)]
         count = len(theirs) // KEY_BYTES if ours == theirs else agreeing(theirs, ours)
         if not reach.pass_over(segment, 0, count):
             break

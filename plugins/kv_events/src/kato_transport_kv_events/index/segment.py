@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from enum import IntEnum, auto
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from attrs import frozen
 
@@ -21,8 +22,17 @@ LONGEST: Final = 32
 """Blocks of a segment: long enough to make its own cost small for each, short enough that what is compared is."""
 
 
-@frozen
-class Content:
+class Knowledge(IntEnum):
+    """What is known of blocks beside who has them."""
+
+    HASH = auto()
+    TOKENS = auto()
+    """And which block is before them; but not what is in that."""
+    PREFIX = auto()
+    """All that they are made of, and so their keys."""
+
+
+class Content(NamedTuple):
     """What the keys of consecutive blocks are made of."""
 
     ids: array[int]
@@ -79,6 +89,12 @@ class Segment:
         self.slot = -1
 
     @property
+    def knowledge(self) -> Knowledge:
+        if self.keys:
+            return Knowledge.PREFIX
+        return Knowledge.HASH if self.orphan is None else Knowledge.TOKENS
+
+    @property
     def everything(self) -> int:
         """The bitmap of all positions."""
         return (1 << len(self.hashes)) - 1
@@ -103,6 +119,17 @@ class Segment:
             if block_hash in alias.hashes:
                 return alias.hashes
         return self.hashes
+
+    def is_all_of(self, bit: int, space: Space) -> bool:
+        """Whether one holder has all of it, by its hashes in this space, and nobody else has any: then it may get longer."""
+        return self.full == bit and self.part is None and self.aliases is None and self.space is space and self.keys != b""
+
+    def position(self, block_hash: BlockHash) -> int:
+        """Where the block of this hash is."""
+        hashes = self.hashes
+        if self.aliases is None:
+            return len(hashes) - 1 if hashes[-1] == block_hash else hashes.index(block_hash)  # as parents mostly are last
+        return self.names_with(block_hash).index(block_hash)
 
     def hashes_held_by(self, bit: int) -> Iterator[BlockHash]:
         """The hashes of the blocks that a holder has, by which it goes."""
