@@ -11,6 +11,7 @@ import pytest
 
 import kato_transport as kt
 from kato_transport.testing.waiting import until
+from kato_transport_kv_events.index import Snapshot
 from kato_transport_kv_events.testing import stored
 
 FREE = ("--rest-port", "0", "--zmq-port", "0")
@@ -139,6 +140,55 @@ def test_sources_are_discovered(engine, start, source, run, tmp_path):
     until(lambda: [found["pod"] for found in _sources(ready)] == ["found"], "the source was not found")
     with urllib.request.urlopen(f"{ready['rest']}/metrics", timeout=10) as answer:
         assert f'kato_kv_discovery_sources_followed{{discovery="file:{file}?interval=0.05"}} 1.0' in answer.read().decode()
+
+
+def test_an_index_survives_its_service(engine, start, source, run, tmp_path):
+    """Kept in a file, saved on request and at the end; the next one begins with it, and the engine confirms it."""
+    publisher, file = engine(buffer_steps=1), tmp_path / "index"
+
+    def store(number):
+        ids = range(16 * number, 16 * number + 16)
+        publisher.publish(stored(number, parent_block_hash=number - 1 if number else None, token_ids=ids, block_size=16))
+
+    store(0)
+    store(1)
+    first = start("serve", "--source", source(publisher), "--snapshot", file, "--snapshot-interval", "0", *FREE)
+    ready = first.line()
+    until(lambda: _sources(ready)[0]["state"] == "partial", "the source did not become partial")
+    for number in (0, 2):
+        store(number)
+    until(lambda: _sources(ready)[0]["last_sequence"] == 3, "the blocks did not come")
+    saved = json.loads(run("snapshot", "--endpoint", ready["rest"]).stdout)
+    assert (saved["path"], saved["bytes"]) == (str(file), file.stat().st_size)
+    first.end(signal.SIGTERM)
+    again = start("serve", "--source", source(publisher), "--snapshot", file, *FREE)
+    ready = again.line()
+    until(lambda: _sources(ready)[0]["state"] == "partial", "the source was not confirmed")
+    with kt.connect(ready["zmq"]) as client:
+        assert client.call("kv.match", {"token_ids": list(range(48))})["pods"][0]["blocks"] == 3
+
+
+@pytest.mark.parametrize("where", ["rest", "zmq"])
+def test_a_snapshot_is_fetched_into_a_file(serving, run, where, tmp_path):
+    """Which another service may begin with."""
+    file = tmp_path / "fetched"
+    told = json.loads(run("snapshot", "--endpoint", serving[0][where], "--output", file).stdout)
+    assert told == {"path": str(file), "bytes": file.stat().st_size}
+    assert Snapshot.load(file).checkpoints.keys() == {("a", 0)}
+
+
+@pytest.mark.parametrize("where", ["rest", "zmq"])
+def test_a_service_without_a_file_says_so(serving, run, where):
+    """Status 1."""
+    result = run("snapshot", "--endpoint", serving[0][where])
+    assert (result.exit_code, "in no file" in result.stderr) == (1, True)
+
+
+def test_a_snapshot_that_cannot_be_written_here_is_an_error(serving, run, tmp_path):
+    """That names the path."""
+    path = tmp_path / "no" / "folder"
+    result = run("snapshot", "--endpoint", serving[0]["rest"], "--output", path)
+    assert (result.exit_code, str(path) in result.stderr) == (1, True)
 
 
 def test_a_port_in_use_is_an_error_that_names_it(start, engine, source):

@@ -20,6 +20,7 @@ import kato_transport as kt
 from kato_transport.testing.waiting import until
 from kato_transport_kv_events.discovery import Roster, open_discovery
 from kato_transport_kv_events.index import BlockIndex
+from kato_transport_kv_events.keeping import Snapshots
 from kato_transport_kv_events.metrics import NAMES, KVMetrics
 from kato_transport_kv_events.stream import State, StreamSettings
 from kato_transport_kv_events.subscription import KVEventManager, Limits, Source
@@ -361,6 +362,23 @@ def test_what_a_discovery_finds_is_told(closing, engine, tmp_path):
     value.comes_to("kato_kv_discovery_sources_followed", 1, discovery=name)
     assert value("kato_kv_discovery_sources_found", discovery=name) == 1
     assert 0 <= time.time() - value("kato_kv_discovery_last_success_timestamp_seconds", discovery=name) < 100
+
+
+def test_what_becomes_of_snapshots_is_told(closing, tmp_path):
+    """Saved, and not to be saved."""
+    index, path = BlockIndex(), tmp_path / "index"
+    manager = closing.enter_context(KVEventManager([index]))
+    snapshots = Snapshots(index, manager, path)
+    value = Scraped(manager, index, [], snapshots)
+    snapshots.save()
+    assert value("kato_kv_snapshot_saves_total") == 1
+    assert value("kato_kv_snapshot_bytes") == path.stat().st_size
+    assert 0 <= time.time() - value("kato_kv_snapshot_last_saved_timestamp_seconds") < 100
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(kt.ServiceError):
+        snapshots.save()
+    assert value("kato_kv_snapshot_failures_total") == 1
 
 
 def test_what_belongs_to_a_source_is_gone_with_it(engine, scraped):

@@ -6,6 +6,7 @@ import http.client
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from kato_transport.codecs.msgpack import MsgpackCodec
 from kato_transport.service import as_service
 from kato_transport.settings import Settings
 from kato_transport_kv_events.index import BlockIndex
+from kato_transport_kv_events.keeping import Snapshots
 from kato_transport_kv_events.metrics import KVMetrics
 from kato_transport_kv_events.service.http import QueryServer
 from kato_transport_kv_events.service.queries import Queries
@@ -72,8 +74,13 @@ def manager(closing: ExitStack, index: BlockIndex) -> KVEventManager:
 
 
 @pytest.fixture
-def queries(index: BlockIndex, manager: KVEventManager) -> Queries:
-    return Queries(index, manager)
+def snapshots(index: BlockIndex, manager: KVEventManager, tmp_path: Path) -> Snapshots:
+    return Snapshots(index, manager, tmp_path / "index")
+
+
+@pytest.fixture
+def queries(index: BlockIndex, manager: KVEventManager, snapshots: Snapshots) -> Queries:
+    return Queries(index, manager, snapshots)
 
 
 @pytest.fixture

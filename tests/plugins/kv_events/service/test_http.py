@@ -13,6 +13,7 @@ from importlib.metadata import version
 import pytest
 
 from kato_transport.testing.waiting import until
+from kato_transport_kv_events.index import Snapshot
 from kato_transport_kv_events.service.http import MAX_BODY_BYTES
 from kato_transport_kv_events.service.routes import ROUTES
 from kato_transport_kv_events.stream import State
@@ -56,6 +57,25 @@ def test_sources_are_told(asking):
     answer = asking.get("/kv/sources")
     assert answer.status == 200
     assert [(source["pod"], source["state"]) for source in answer.json["sources"]] == [("a", "exact")]
+
+
+def test_a_snapshot_is_fetched_and_saved(asking, tmp_path):
+    """GET gives it; POST has the service save its own file."""
+    fetched = asking.get("/kv/snapshot")
+    assert (fetched.status, fetched.headers["content-type"]) == (200, "application/octet-stream")
+    assert Snapshot.from_bytes(fetched.body).checkpoints.keys() == {("a", 0)}
+    saved = asking.send("POST", "/kv/snapshot")
+    assert saved.status == 200
+    assert saved.json["path"] == str(tmp_path / "index")
+    assert Snapshot.load(saved.json["path"]).checkpoints.keys() == {("a", 0)}
+
+
+def test_a_snapshot_that_cannot_be_saved_is_an_error(asking, tmp_path):
+    """With what is wrong, and no traceback."""
+    (tmp_path / "index").mkdir()
+    answer = asking.send("POST", "/kv/snapshot")
+    assert (answer.status, answer.json["code"]) == (500, "internal")
+    assert str(tmp_path / "index") in answer.json["message"]
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

@@ -8,6 +8,9 @@ import pytest
 
 import kato_transport as kt
 from kato_transport.testing.waiting import until
+from kato_transport_kv_events.index import BlockIndex, Snapshot
+from kato_transport_kv_events.keeping import Snapshots
+from kato_transport_kv_events.service.queries import Queries
 from kato_transport_kv_events.stream import State
 from kato_transport_kv_events.testing import stored
 
@@ -101,6 +104,34 @@ def test_malformed_hashes_are_refused_by_their_place(queries, params, named):
     assert named in refused.value.message
 
 
+def test_a_snapshot_is_the_whole_index(filled, queries):
+    """For another one to begin with."""
+    answer = queries.snapshot()
+    snapshot = Snapshot.from_bytes(answer["snapshot"])
+    assert snapshot.taken_at_s == answer["taken_at_s"]
+    assert snapshot.checkpoints.keys() == {("a", 0), ("b", 0)}
+    index = BlockIndex()
+    index.restore(snapshot)
+    assert [pod.pod for pod in index.match(range(4)).pods] == ["a", "b"]
+
+
+def test_a_snapshot_is_saved_where_the_service_has_its_file(filled, queries, tmp_path):
+    """And nowhere else: whoever asks names no path."""
+    answer = queries.snapshot(save=True)
+    assert answer["path"] == str(tmp_path / "index")
+    assert answer["bytes"] == (tmp_path / "index").stat().st_size
+    assert Snapshot.load(tmp_path / "index").taken_at_s == answer["taken_at_s"]
+    with pytest.raises(kt.ServiceError, match=r"\$\.save"):
+        queries.snapshot(save="elsewhere")
+
+
+def test_a_service_without_a_file_says_so(index, manager):
+    """It can be asked for the snapshot all the same."""
+    with pytest.raises(kt.ServiceError, match="in no file") as refused:
+        Queries(index, manager, Snapshots(index, manager)).snapshot(save=True)
+    assert refused.value.code == kt.ErrorCode.NOT_FOUND
+
+
 @pytest.mark.parametrize("transport", ["improved", "basic", "memory"])
 def test_the_queries_are_methods_of_request_transports(filled, queries, transport):
     """Under the same names and with the same answers; bytes travel as bytes."""
@@ -112,6 +143,7 @@ def test_the_queries_are_methods_of_request_transports(filled, queries, transpor
         assert client.call("kv.match", {"token_ids": list(range(4))})["pods"][0]["blocks"] == 1
         assert client.call("kv.match_hashes", {"hashes": [b"\1" * 32]})["pods"][0]["pod"] == "a"
         assert [source["state"] for source in client.call("kv.sources")["sources"]] == ["exact", "exact"]
+        assert len(Snapshot.from_bytes(client.call("kv.snapshot")["snapshot"]).checkpoints) == 2
         with pytest.raises(kt.RemoteError, match=r"\$\.token_ids") as refused:
             client.call("kv.match", {"token_ids": "x"})
         assert refused.value.code == "invalid_params"

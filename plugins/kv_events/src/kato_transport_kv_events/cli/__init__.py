@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "decode": "Print the events in capture files or payloads, one line of JSON each.",
     "match": "Print which pods hold the leading blocks of a prompt.",
     "serve": "Keep an index of which engine holds which blocks, and answer queries about it.",
+    "snapshot": "Fetch the whole index of a service, for another one to begin with.",
     "sources": "Print the engines that an index service follows, with their states and counts.",
     "watch": "Show what engines tell, as it happens.",
 }

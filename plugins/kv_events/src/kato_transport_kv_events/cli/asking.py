@@ -6,15 +6,14 @@ import http.client
 import json
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import click
+from attrs import frozen
 
 import kato_transport as kt
 from kato_transport.endpoints import http_address
 
-PATHS: Final = {"kv.match": ("POST", "/kv/match"), "kv.sources": ("GET", "/kv/sources")}
-"""Where a method is over HTTP."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -31,11 +30,15 @@ def query_options(function: F) -> F:
             show_default=True,
             help="Seconds to wait for the answer.",
         ),
-        click.option("--json", "as_lines", is_flag=True, help="JSON, as it is printed anyway where the output is no terminal."),
     )
     for option in reversed(options):
         function = option(function)
     return function
+
+
+json_option = click.option(
+    "--json", "as_lines", is_flag=True, help="JSON, as it is printed anyway where the output is no terminal."
+)
 
 
 def wants_json(as_lines: bool) -> bool:
@@ -43,35 +46,58 @@ def wants_json(as_lines: bool) -> bool:
     return as_lines or not sys.stdout.isatty()
 
 
-def ask(endpoint: str, transport: str | None, timeout_s: float, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer; a `TransportError` says why there is none."""
-    if endpoint.startswith(("http://", "https://")):
-        return _over_http(endpoint, timeout_s, method, params)
-    with kt.connect(endpoint, transport=transport, timeout_s=timeout_s) as client:
-        return client.call(method, params)
+@frozen
+class Service:
+    """An index service, over HTTP or a request transport; a `TransportError` says why there is no answer."""
 
+    endpoint: str
+    transport: str | None
+    timeout_s: float
 
-def _over_http(endpoint: str, timeout_s: float, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    verb, path = PATHS[method]
-    connection = http.client.HTTPConnection(*http_address(endpoint), timeout=timeout_s)
-    try:
-        connection.request(verb, path, json.dumps(params) if params else None)
-        response = connection.getresponse()
-        answer = json.loads(response.read())
-    except TimeoutError as exc:
-        raise kt.CallTimeout(method, timeout_s, endpoint) from exc
-    except OSError as exc:
-        raise kt.ConnectFailed(f"{endpoint}: {exc.strerror or exc}") from exc
-    except (http.client.HTTPException, ValueError) as exc:
-        raise _no_index_service(endpoint) from exc
-    finally:
-        connection.close()
-    if not isinstance(answer, dict):
-        raise _no_index_service(endpoint)
-    if response.status != http.client.OK:
-        raise kt.RemoteError(method, str(answer.get("message", "")), str(answer.get("code", "")))
-    return answer
+    @property
+    def is_http(self) -> bool:
+        return self.endpoint.startswith(("http://", "https://"))
 
+    def ask(self, verb: str, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of a query, over HTTP that of its path."""
+        if not self.is_http:
+            return self.call(method, params)
+        return self._as_json(self.fetch(verb, method, params))
 
-def _no_index_service(endpoint: str) -> kt.RemoteProtocolError:
-    return kt.RemoteProtocolError(f"{endpoint}: what answers there is no index service")
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The answer of a method of a request transport."""
+        with kt.connect(self.endpoint, transport=self.transport, timeout_s=self.timeout_s) as client:
+            return client.call(method, params)
+
+    def fetch(self, verb: str, method: str, params: Mapping[str, Any] | None = None) -> bytes:
+        """What HTTP answers at the method's path."""
+        connection = http.client.HTTPConnection(*http_address(self.endpoint), timeout=self.timeout_s)
+        try:
+            connection.request(verb, f"/{method.replace('.', '/')}", None if params is None else json.dumps(params))
+            response = connection.getresponse()
+            body = response.read()
+        except TimeoutError as exc:
+            raise kt.CallTimeout(method, self.timeout_s, self.endpoint) from exc
+        except OSError as exc:
+            raise kt.ConnectFailed(f"{self.endpoint}: {exc.strerror or exc}") from exc
+        except http.client.HTTPException as exc:
+            raise self.stranger() from exc
+        finally:
+            connection.close()
+        if response.status == http.client.OK:
+            return body
+        refusal = self._as_json(body)
+        raise kt.RemoteError(method, str(refusal.get("message", "")), str(refusal.get("code", "")))
+
+    def stranger(self) -> kt.RemoteProtocolError:
+        """The error that says that something else answers there."""
+        return kt.RemoteProtocolError(f"{self.endpoint}: what answers there is no index service")
+
+    def _as_json(self, body: bytes) -> dict[str, Any]:
+        try:
+            found = json.loads(body)
+        except ValueError as exc:
+            raise self.stranger() from exc
+        if not isinstance(found, dict):
+            raise self.stranger()
+        return found

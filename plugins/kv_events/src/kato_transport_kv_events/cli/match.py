@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kato_transport.cli.output import as_json, print_table
-from kato_transport_kv_events.cli.asking import ask, query_options, wants_json
+from kato_transport_kv_events.cli.asking import Service, json_option, query_options, wants_json
 
 HEADER = ("pod", "rank", "blocks", "by medium", "state")
 
@@ -25,6 +25,7 @@ HEADER = ("pod", "rank", "blocks", "by medium", "state")
 @click.option("--lora-name", help="The adapter's name.")
 @click.option("--cache-salt", help="The request's cache salt.")
 @query_options
+@json_option
 def command(
     file: Any,
     model: str,
@@ -37,7 +38,7 @@ def command(
 ) -> None:
     """Print which pods hold the leading blocks of a prompt, the best one first."""
     params = {"token_ids": _token_ids(file.read()), "model": model, "lora_name": lora_name, "cache_salt": cache_salt}
-    answer = ask(endpoint, transport, timeout_s, "kv.match", params)
+    answer = Service(endpoint, transport, timeout_s).ask("POST", "kv.match", params)
     if wants_json(as_lines):
         click.echo(as_json(answer))
         return

@@ -29,6 +29,15 @@ log = logging.getLogger("kato_transport.kv_events")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind.")
 @click.option("--rest-port", type=click.IntRange(0, 65535), help="For HTTP; by default REST_PORT; 0: any free one.")
 @click.option("--zmq-port", type=click.IntRange(0, 65535), help="By default ZMQ_PORT; 0: any free one.")
+@click.option("--snapshot", type=click.Path(path_type=Path), help="File to begin with, and to keep the index in.")
+@click.option(
+    "--snapshot-interval",
+    "snapshot_interval_s",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds between two saves; 0: only at the end.",
+)
 @click.option("--json", "as_lines", is_flag=True, help="After the ready line, a line of JSON for each state, gap and replay.")
 def command(
     texts: tuple[str, ...],
@@ -37,6 +46,8 @@ def command(
     host: str,
     rest_port: int | None,
     zmq_port: int | None,
+    snapshot: Path | None,
+    snapshot_interval_s: float,
     as_lines: bool,
 ) -> None:
     """Keep an index of which engine holds which blocks, and answer queries about it until SIGINT or SIGTERM, then drain.
@@ -50,7 +61,9 @@ def command(
     wanted = sourcing(texts, sources_file, specs)
     output = Output(stop, held_back=True)
     with ExitStack() as running:
-        service = running.enter_context(_service([Listening(output.line, events=False)] if as_lines else []))
+        handlers = [Listening(output.line, events=False)] if as_lines else []
+        keeping = {"snapshot": snapshot, "snapshot_interval_s": snapshot_interval_s}
+        service = running.enter_context(_service(handlers=handlers, **keeping))
         running.callback(output.let_go)
         wanted.follow(service.follow, service.discover)
         rest = service.serve_http(http_endpoint(host, settings.rest_port if rest_port is None else rest_port))
@@ -64,12 +77,12 @@ def command(
     output.check()
 
 
-def _service(handlers: list[Any]) -> IndexService:
+def _service(**options: Any) -> IndexService:
     try:
         from kato_transport_kv_events.service.running import IndexService
     except ImportError as exc:
         raise kt.ConfigurationError("kv serve needs more: pip install 'kato-transport-kv-events[service]'") from exc
-    return IndexService(handlers=handlers)
+    return IndexService(**options)
 
 
 def _serve_requests(

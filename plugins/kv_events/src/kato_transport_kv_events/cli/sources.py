@@ -7,16 +7,17 @@ from typing import Any
 import click
 
 from kato_transport.cli.output import as_json, print_table
-from kato_transport_kv_events.cli.asking import ask, query_options, wants_json
+from kato_transport_kv_events.cli.asking import Service, json_option, query_options, wants_json
 
 HEADER = ("pod", "rank", "model", "endpoint", "state", "connected", "last", "lag", "events", "gaps", "lost", "restarts")
 
 
 @click.command()
 @query_options
+@json_option
 def command(endpoint: str, transport: str | None, timeout_s: float, as_lines: bool) -> None:
     """Print the sources of an index service with their states and counts; as JSON, a line each."""
-    sources = ask(endpoint, transport, timeout_s, "kv.sources", {})["sources"]
+    sources = Service(endpoint, transport, timeout_s).ask("GET", "kv.sources")["sources"]
     if wants_json(as_lines):
         for source in sources:
             click.echo(as_json(source))

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from kato_transport_kv_events.discovery import DiscoveryStats
 from kato_transport_kv_events.index import IndexStats
+from kato_transport_kv_events.keeping import SnapshotStats
 from kato_transport_kv_events.metrics import tables
 from kato_transport_kv_events.metrics.metric import families
 from kato_transport_kv_events.subscription.audience import HandlerStats
@@ -38,16 +39,29 @@ class Finding(Protocol):
     def stats(self) -> DiscoveryStats: ...
 
 
+class Saving(Protocol):
+    """What `Snapshots` tell of themselves."""
+
+    def stats(self) -> SnapshotStats: ...
+
+
 class KVMetrics(Collector):
     """May be registered with any registry of prometheus_client; `exposition` needs none."""
 
     content_type = CONTENT_TYPE_LATEST
     """Of an exposition."""
 
-    def __init__(self, manager: Counted, index: Indexing | None = None, rosters: Sequence[Finding] = ()) -> None:
+    def __init__(
+        self,
+        manager: Counted,
+        index: Indexing | None = None,
+        rosters: Sequence[Finding] = (),
+        snapshots: Saving | None = None,
+    ) -> None:
         self._manager = manager
         self._index = index
         self._rosters = rosters
+        self._snapshots = snapshots
         self._own = CollectorRegistry(auto_describe=False)
         self._own.register(self)
 
@@ -62,8 +76,10 @@ class KVMetrics(Collector):
         listeners = [((stats.endpoint,), stats) for stats in manager.listener_stats()]
         indexes = [] if self._index is None else [((), self._index.stats())]
         discoveries = [((stats.name,), stats) for stats in (roster.stats() for roster in self._rosters)]
+        snapshots = [] if self._snapshots is None else [((), self._snapshots.stats())]
         yield from families(tables.SOURCE, tables.SOURCE_LABELS, sources)
         yield from families(tables.HANDLER, tables.HANDLER_LABELS, handlers)
         yield from families(tables.LISTENER, tables.LISTENER_LABELS, listeners)
         yield from families(tables.INDEX, (), indexes)
         yield from families(tables.DISCOVERY, tables.DISCOVERY_LABELS, discoveries)
+        yield from families(tables.SNAPSHOTS, (), snapshots)

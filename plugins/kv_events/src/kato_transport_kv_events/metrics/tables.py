@@ -8,6 +8,7 @@ from kato_transport_kv_events.discovery import DiscoveryStats
 from kato_transport_kv_events.index import IndexStats
 from kato_transport_kv_events.index.stats import BUCKETS as MATCH_BUCKETS
 from kato_transport_kv_events.index.stats import FIRST_BUCKET_NS
+from kato_transport_kv_events.keeping import SnapshotStats
 from kato_transport_kv_events.metrics.metric import (
     PREFIX,
     Buckets,
@@ -122,6 +123,13 @@ DISCOVERY: Final[tuple[Metric[DiscoveryStats], ...]] = (
     counters("discovery_errors", "Errors of a discovery by category.", "error_type", lambda s: s.errors),
 )
 
-TABLES: Final[tuple[tuple[Metric[Any], ...], ...]] = (SOURCE, HANDLER, LISTENER, INDEX, DISCOVERY)
+SNAPSHOTS: Final[tuple[Metric[SnapshotStats], ...]] = (
+    counter("snapshot_saves", "Times that the index was saved.", lambda s: s.saves),
+    counter("snapshot_failures", "Times that it could not be saved.", lambda s: s.failures),
+    gauge("snapshot_bytes", "What was saved last comes to.", lambda s: s.bytes),
+    gauge("snapshot_last_saved_timestamp_seconds", "When it was taken.", lambda s: s.saved_at_s),
+)
+
+TABLES: Final[tuple[tuple[Metric[Any], ...], ...]] = (SOURCE, HANDLER, LISTENER, INDEX, DISCOVERY, SNAPSHOTS)
 NAMES: Final = tuple(PREFIX + metric.name for table in TABLES for metric in table)
 """Of all metrics; those of counters are written out with `_total` behind them."""

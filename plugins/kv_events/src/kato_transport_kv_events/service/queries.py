@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 from attrs import asdict, fields, filters
 
+from kato_transport import ErrorCode, ServiceError
 from kato_transport.events import BlockHash
+from kato_transport_kv_events.keeping import Snapshots
 from kato_transport_kv_events.service.questions import HashesQuestion, MatchQuestion, asked
 from kato_transport_kv_events.stream import State
 from kato_transport_kv_events.subscription.stats import SourceStats
@@ -76,13 +78,19 @@ class Following(Protocol):
 class Queries:
     """The queries of one index and of the sources that fill it; may be asked by any thread."""
 
-    def __init__(self, index: Index, manager: Following) -> None:
+    def __init__(self, index: Index, manager: Following, snapshots: Snapshots) -> None:
         self._index = index
         self._manager = manager
+        self._snapshots = snapshots
 
     def methods(self) -> dict[str, Callable[..., Answer]]:
         """By name, to be served."""
-        return {"kv.match": self.match, "kv.match_hashes": self.match_hashes, "kv.sources": self.sources}
+        return {
+            "kv.match": self.match,
+            "kv.match_hashes": self.match_hashes,
+            "kv.sources": self.sources,
+            "kv.snapshot": self.snapshot,
+        }
 
     def match(self, **params: Any) -> Answer:
         """Who holds the leading blocks of a prompt; see `MatchQuestion`."""
@@ -97,6 +105,15 @@ class Queries:
     def sources(self) -> Answer:
         """Every source with its state and counts, by pod and rank."""
         return {"sources": [asdict(stats, filter=_COUNTS) for stats in self._manager.stats()]}
+
+    def snapshot(self, *, save: bool = False) -> Answer:
+        """The whole index with where its sources stand, as bytes; with `save`, written to the service's own file instead."""
+        if not isinstance(save, bool):
+            raise ServiceError("Expected `bool` - at `$.save`", ErrorCode.INVALID_PARAMS)
+        if save:
+            return asdict(self._snapshots.save())
+        taken = self._snapshots.take()
+        return {"snapshot": taken.to_bytes(), "taken_at_s": taken.taken_at_s}
 
 
 def _answer(match: Matched) -> Answer:
