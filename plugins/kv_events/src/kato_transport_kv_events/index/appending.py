@@ -33,5 +33,6 @@ def append(contents: Contents, space: Space, holder: Holder, event: BlockStored)
     segment.used = True
     by_hash[name] = segment
     contents.blocks += 1
+    contents.names += 1
     holder.source.blocks += 1
     return True

@@ -37,7 +37,7 @@ class BlockIndex:
     """A handler of events that knows which blocks every source has; safe to be shared by threads.
 
     `counting` says what a block is that is stored again: with `copies`, another physical copy, which is removed by itself;
-    with `set`, the same one told of again, as vLLM does with `kv_cache_report_mode="full"`. At most `max_blocks` different
+    with `set`, the same one told of again, as vLLM does with `kv_cache_report_mode="full"`. At most `max_blocks` hashes of
     blocks are kept, about 120 bytes each, and those given up that were stored and matched longest ago; a source that has
     more than `max_source_blocks` is forgotten, and begins anew. Either makes sources `partial`.
     """
@@ -79,7 +79,7 @@ class BlockIndex:
                 self._filing.removed_blocks(source, event)  # type: ignore[arg-type]
             elif kind is AllBlocksCleared:
                 self._holders.forget(source)
-            if self._holders.dead or self._contents.blocks > self._max_blocks:
+            if self._holders.dead or self._contents.names > self._max_blocks:
                 self._patrol.walk()
         if self._flaws:
             self._report()
@@ -144,14 +144,16 @@ class BlockIndex:
         *,
         model: str = "",
         lora_name: str | int | None = None,
-        cache_salt: str | None = None,
     ) -> Match:
-        """Who has how many leading blocks of a request, given as the engine's hashes of its blocks from the first one on."""
+        """Who has how many leading blocks of a request, given as the engine's hashes of its blocks from the first one on.
+
+        What else keeps prefixes apart is in engines' hashes, but for the adapter with some.
+        """
         began = perf_counter_ns()
         with self._lock:
             reaches = []
             for key, space in self._contents.spaces.items():
-                if key.model == model and key.lora == lora_name and key.cache_salt in (None, cache_salt):
+                if key.model == model and key.lora == (lora_name or None):
                     reach = Reach(Shape(key.block_size), len(hashes), self._holders)
                     by_hashes(space, hashes, reach)
                     reaches.append(reach)
@@ -163,10 +165,10 @@ class BlockIndex:
             source = self._holders.sources.get((pod, rank))
             holders = source.holders.values() if source is not None else ()
             return {
-                (holder.medium, holder.group, name): 1 + holder.copies.get(name, 0)
+                (holder.medium, holder.group, name): copies
                 for holder in holders
                 for segment in self._contents.segments
-                for name in segment.hashes_held_by(holder.bit)
+                for name, copies in segment.copies_of(holder.bit)
             }
 
     # --- kept ---------------------------------------------------------------------------------------------------
@@ -195,10 +197,11 @@ class BlockIndex:
                 sources=len(holders.sources),
                 holders=len(holders.by_bit),
                 blocks=contents.blocks,
+                names=contents.names,
                 resident=sum(source.blocks for source in holders.sources.values()),
                 segments=len(contents.segments),
                 orphans=sum(len(segment.hashes) for segment in waiting),
-                bytes=estimated_bytes(contents.blocks, len(contents.segments)),
+                bytes=estimated_bytes(contents.names, len(contents.segments)),
                 events=self._events,
                 stored=filing.stored,
                 removed=filing.removed,

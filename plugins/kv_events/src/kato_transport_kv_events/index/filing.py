@@ -64,7 +64,7 @@ class Filing:
         self.unknown_removals += max(0, len(hashes) - found)
 
     def drop_empty_spaces(self) -> None:
-        """Salts and adapters come and go."""
+        """Adapters come and go."""
         self._contents.drop_empty_spaces()
         for source in self._holders.sources.values():
             source.spaces = {key: space for key, space in source.spaces.items() if space.by_hash}
@@ -73,8 +73,12 @@ class Filing:
         if event.block_size <= 0:
             return self._space_of_unsized(source, event.origin.model, event.block_hashes[0])
         lora = event.lora_name if event.lora_name is not None else event.lora_id
-        key = (event.origin.model, lora, event.cache_salt, event.block_size)
-        space = source.spaces.get(key) or self._new_space(source, SpaceKey(*key))  # type: ignore[call-overload]
+        key = (event.origin.model, lora, event.block_size)
+        space = source.spaces.get(key)
+        if space is None:
+            if not event.token_ids:  # of an offload connector; the size is not that of the blocks either
+                return self._space_of_unsized(source, event.origin.model, event.block_hashes[0])
+            space = self._new_space(source, SpaceKey(*key))
         if source.has_unsized:
             self._storing.adopt(self._contents.space(_unsized(event.origin.model)), space, event.block_hashes)
         return space
@@ -97,7 +101,7 @@ class Filing:
 
 def _unsized(model: str) -> SpaceKey:
     """Where blocks are filed that came without their size, as offload connectors send them."""
-    return SpaceKey(model, None, None, 0)
+    return SpaceKey(model, None, 0)
 
 
 def _is_windowed(event: BlockStored) -> bool:

@@ -13,8 +13,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain as joined
-from itertools import pairwise
 from struct import Struct, pack
 from typing import Final, NamedTuple
 
@@ -110,8 +108,8 @@ def agreeing(one: bytes, other: bytes) -> int:
     return (different & -different).bit_length() - 1 >> 6
 
 
-def unpaired(ids: Sequence[tuple[int, int]]) -> array[int] | None:
-    """The tokens that bigrams were made of: each one's first, and the last one's second; None where they do not overlap."""
-    if any(before[1] != after[0] for before, after in pairwise(ids)):
+def unpaired(pairs: array[int]) -> array[int] | None:
+    """The tokens that bigrams, one after another, were made of; None where they do not overlap."""
+    if pairs[1:-1:2] != pairs[2::2]:
         return None
-    return array("I", joined((pair[0] for pair in ids), (ids[-1][1],)))
+    return pairs[::2] + pairs[-1:]

@@ -27,18 +27,18 @@ class Placing:
             return
         at = 0
         while at < len(hashes):
-            numbers = keys.numbers[at:]
-            if _continues(segment, position, numbers[0]):
+            if _continues(segment, position, keys.numbers[at]):
                 position += 1
-            elif (home := first.get(numbers[0])) is not None:
+            elif (home := first.get(keys.numbers[at])) is not None:
                 segment, position = home, 0
             else:
-                count = next((number for number, key in enumerate(numbers) if key in first), len(numbers))
-                segment = self._append(space, holder, hashes[at : at + count], keys.part(at, at + count), segment, position)
-                position, at = len(segment.hashes) - 1, at + count
+                end = next((end for end in range(at, len(hashes)) if keys.numbers[end] in first), len(hashes))
+                segment = self._append(space, holder, hashes[at:end], keys.part(at, end), segment, position)
+                position, at = len(segment.hashes) - 1, end
                 continue
             assert segment is not None
-            count = agreeing(segment.keys[position * KEY_BYTES :], keys.packed[at * KEY_BYTES :])
+            theirs = segment.keys[position * KEY_BYTES :]
+            count = agreeing(theirs, keys.packed[at * KEY_BYTES : at * KEY_BYTES + len(theirs)])
             self._share(space, holder, hashes[at : at + count], segment, position)
             position, at = position + count - 1, at + count
 

@@ -21,7 +21,6 @@ from kato_transport_kv_events.index.sources import Holder, Holders, IndexedSourc
 class SpaceRow(Struct, array_like=True, frozen=True):
     model: str
     lora: str | int | None
-    cache_salt: str | None
     block_size: int
     shapes: list[tuple[int, int]]
 
@@ -30,7 +29,6 @@ class HolderRow(Struct, array_like=True, frozen=True):
     medium: str
     group: int | None
     windowed: bool
-    copies: list[tuple[BlockHash, int]]
 
 
 class SourceRow(Struct, array_like=True, frozen=True):
@@ -61,6 +59,8 @@ class SegmentRow(Struct, array_like=True, frozen=True):
     keys: bytes
     full: list[int]
     part: list[tuple[int, int]]
+    copies: list[tuple[int, int, int]]
+    """Holder, position, and how many beyond the first."""
     users: list[int]
     aliases: list[AliasRow]
     orphan: OrphanRow | None
@@ -97,10 +97,8 @@ def restore(rows: Rows, contents: Contents, holders: Holders) -> None:
 
 
 def _source_row(source: IndexedSource, spaces: dict[SpaceKey, int]) -> SourceRow:
-    holders = [
-        HolderRow(holder.medium, holder.group, holder.windowed, [*holder.copies.items()]) for holder in source.holders.values()
-    ]
-    known = [spaces[key] for key in source.spaces]
+    holders = [HolderRow(holder.medium, holder.group, holder.windowed) for holder in source.holders.values()]
+    known = [spaces[space.key] for space in source.spaces.values()]
     return SourceRow(source.pod, source.rank, source.generation, source.has_unsized, known, holders)
 
 
@@ -112,6 +110,7 @@ def _segment_row(segment: Segment, spaces: dict[SpaceKey, int], numbers: dict[in
         keys=segment.keys,
         full=_numbers(segment.full, numbers),
         part=[(numbers[bit], bitmap) for bit, bitmap in (segment.part or {}).items() if bit in numbers],
+        copies=[(numbers[bit], at, count) for (bit, at), count in (segment.copies or {}).items() if bit in numbers],
         users=_numbers(segment.users, numbers),
         aliases=[_alias_row(alias, spaces, numbers) for alias in segment.aliases or ()],
         orphan=None if orphan is None else _orphan_row(orphan),
@@ -142,7 +141,7 @@ def _numbers(bits: int, numbers: dict[int, int]) -> list[int]:
 
 
 def _restored_space(row: SpaceRow, contents: Contents) -> Space:
-    space = contents.space(SpaceKey(row.model, row.lora, row.cache_salt, row.block_size))
+    space = contents.space(SpaceKey(row.model, row.lora, row.block_size))
     for shape in row.shapes:
         contents.root(space, Shape(*shape))
     return space
@@ -154,7 +153,6 @@ def _restored_source(row: SourceRow, spaces: Sequence[Space], holders: Holders) 
     source.spaces = {spaces[number].key: spaces[number] for number in row.spaces}
     for known in row.holders:
         holder = holders.holder(source, known.medium, known.group)
-        holder.copies = dict(known.copies)
         if known.windowed:
             holders.set_windowed(holder)
         yield holder
@@ -166,19 +164,22 @@ def _restore_segment(row: SegmentRow, spaces: Sequence[Space], everybody: Sequen
     segment = contents.add(spaces[row.space], row.hashes, keys, orphan)
     segment.full = _bits(row.full, everybody)
     segment.part = {everybody[number].bit: bitmap for number, bitmap in row.part} or None
+    segment.copies = {(everybody[number].bit, position): count for number, position, count in row.copies} or None
     segment.users = _bits(row.users, everybody)
     for alias in [alias for alias in row.aliases if alias.users]:
-        _restore_alias(alias, segment, spaces[alias.space], _bits(alias.users, everybody))
+        _restore_alias(alias, segment, spaces[alias.space], _bits(alias.users, everybody), contents)
     for number in (*row.full, *(number for number, _ in row.part)):
         holder = everybody[number]
         holder.source.blocks += segment.held_by(holder.bit).bit_count()
 
 
-def _restore_alias(row: AliasRow, segment: Segment, space: Space, users: int) -> None:
+def _restore_alias(row: AliasRow, segment: Segment, space: Space, users: int, contents: Contents) -> None:
     alias = Alias(space, 0)
     alias.hashes, alias.users = row.hashes, users
     segment.aliases = [*(segment.aliases or ()), alias]
-    space.by_hash.update((name, segment) for name in row.hashes if name is not None)
+    names = [name for name in row.hashes if name is not None]
+    space.by_hash.update(dict.fromkeys(names, segment))
+    contents.names += len(names)
 
 
 def _restored_orphan(row: OrphanRow) -> Orphan:

@@ -69,7 +69,7 @@ class Alias:
 class Segment:
     """Consecutive blocks; without `keys` where their tokens or their parent are not known (yet)."""
 
-    __slots__ = ("aliases", "full", "hashes", "keys", "orphan", "part", "slot", "space", "used", "users")
+    __slots__ = ("aliases", "copies", "full", "hashes", "keys", "orphan", "part", "slot", "space", "used", "users")
 
     def __init__(self, space: Space, hashes: list[BlockHash], keys: bytes, orphan: Orphan | None = None) -> None:
         self.space = space
@@ -81,6 +81,8 @@ class Segment:
         """Bits of the holders that have all blocks."""
         self.part: dict[int, int] | None = None
         """Of the others, by bit: a bitmap of positions."""
+        self.copies: dict[tuple[int, int], int] | None = None
+        """Further physical copies of blocks, beyond the first, by bit and position."""
         self.aliases: list[Alias] | None = None
         self.users = 0
         """Bits of holders that go by `hashes`; kept only beside aliases."""
@@ -131,13 +133,21 @@ class Segment:
             return len(hashes) - 1 if hashes[-1] == block_hash else hashes.index(block_hash)  # as parents mostly are last
         return self.names_with(block_hash).index(block_hash)
 
-    def hashes_held_by(self, bit: int) -> Iterator[BlockHash]:
-        """The hashes of the blocks that a holder has, by which it goes."""
-        held = self.held_by(bit)
+    def copies_of(self, bit: int) -> Iterator[tuple[BlockHash, int]]:
+        """The hashes, by which a holder goes, of the blocks that it has, and how many copies of each."""
+        held, copies = self.held_by(bit), self.copies or {}
         names: list[Sequence[BlockHash | None]] = [alias.hashes for alias in self.aliases or () if alias.users & bit]
         if self.aliases is None or self.users & bit:
             names.append(self.hashes)
         for hashes in names:
-            for position, name in enumerate(hashes):
-                if name is not None and held >> position & 1:
-                    yield name
+            for position in positions(held):
+                if (name := hashes[position]) is not None:
+                    yield name, 1 + copies.get((bit, position), 0)
+
+
+def positions(bitmap: int) -> Iterator[int]:
+    """Where its bits are, from the lowest on."""
+    while bitmap:
+        bit = bitmap & -bitmap
+        yield bit.bit_length() - 1
+        bitmap ^= bit

@@ -177,7 +177,14 @@ class Storing:
                 parent = orphan.parent if orphan is not None and not start else segment.hashes[start - 1]
                 content = None if orphan is None else orphan.content.part(start, end)
                 self._anew.append(Run(space, holder, segment.hashes[start:end], parent, content=content))
+            self._file_copies_anew(segment, space, holder)
         self._marks.free(segment, holders)
+
+    def _file_copies_anew(self, segment: Segment, space: Space, holder: Holder) -> None:
+        for (bit, position), count in (segment.copies or {}).items():
+            if bit == holder.bit:
+                name = segment.hashes[position]
+                self._anew.extend(Run(space, holder, [name], None) for _ in range(count))
 
 
 def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: list[BlockHash], at: int) -> int:
