@@ -59,14 +59,7 @@ class Index(Protocol):
         lora_name: str | int | None = None,
         cache_salt: str | None = None,
     ) -> Matched: ...
-    def match_hashes(
-        self,
-        hashes: Sequence[BlockHash],
-        *,
-        model: str = "",
-        lora_name: str | int | None = None,
-        cache_salt: str | None = None,
-    ) -> Matched: ...
+    def match_hashes(self, hashes: Sequence[BlockHash], *, model: str = "", lora_name: str | int | None = None) -> Matched: ...
 
 
 class Following(Protocol):
@@ -95,7 +88,7 @@ class Queries:
     def match(self, **params: Any) -> Answer:
         """Who holds the leading blocks of a prompt; see `MatchQuestion`."""
         question = asked(MatchQuestion, params)
-        return _answer(self._index.match(question.token_ids, **question.space()))
+        return _answer(self._index.match(question.token_ids, cache_salt=question.cache_salt, **question.space()))
 
     def match_hashes(self, **params: Any) -> Answer:
         """Who holds a chain of blocks by the engine's hashes; see `HashesQuestion`."""

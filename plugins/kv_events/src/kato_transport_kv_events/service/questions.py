@@ -20,21 +20,21 @@ class _Question(Struct, kw_only=True, forbid_unknown_fields=True):
     model: str | None = None
     lora_name: str | int | None = None
     """Or the adapter's id, of engines too old to say its name."""
-    cache_salt: str | None = None
 
     def space(self) -> dict[str, Any]:
-        """What else than its blocks makes a prefix the same."""
-        return {"model": self.model or "", "lora_name": self.lora_name, "cache_salt": self.cache_salt}
+        """Whose blocks are meant."""
+        return {"model": self.model or "", "lora_name": self.lora_name}
 
 
 class MatchQuestion(_Question):
     """Who holds the blocks of these tokens?"""
 
     token_ids: list[Token]
+    cache_salt: str | None = None
 
 
 class HashesQuestion(_Question):
-    """Who holds these blocks, each the child of the one before it?"""
+    """Who holds these blocks, each the child of the one before it? What salts them is in the hashes."""
 
     hashes: list[Any]
 

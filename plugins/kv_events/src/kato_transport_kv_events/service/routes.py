@@ -33,12 +33,8 @@ _HOLDER = record(
 )
 _MATCH = record(block_size=_INTEGER, blocks=_INTEGER, pods=array(_HOLDER))
 _SAVED = record(path=STRING, bytes=_INTEGER, taken_at_s=NUMBER)
-_SPACE: dict[str, Schema] = {
-    "model": nullable(STRING),
-    "lora_name": {"type": ["string", "integer", "null"]},
-    "cache_salt": nullable(STRING),
-}
-_PROMPT = record(token_ids=array(_INTEGER), optional=_SPACE)
+_SPACE: dict[str, Schema] = {"model": nullable(STRING), "lora_name": {"type": ["string", "integer", "null"]}}
+_PROMPT = record(token_ids=array(_INTEGER), optional={**_SPACE, "cache_salt": nullable(STRING)})
 _HASHES = record(hashes=array(_HASH), optional=_SPACE)
 
 
