@@ -2,76 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from attrs import asdict, fields, filters
 
 from kato_transport import ErrorCode, ServiceError
-from kato_transport.events import BlockHash
+from kato_transport_kv_events.index import BlockIndex, Match, PodMatch
 from kato_transport_kv_events.keeping import Snapshots
 from kato_transport_kv_events.service.questions import HashesQuestion, MatchQuestion, asked
-from kato_transport_kv_events.stream import State
+from kato_transport_kv_events.subscription import KVEventManager
 from kato_transport_kv_events.subscription.stats import SourceStats
 
 Answer = dict[str, Any]
 _COUNTS = filters.exclude(fields(SourceStats).processing_buckets, fields(SourceStats).replay_buckets)
 
 
-class Holder(Protocol):
-    """What one rank of a pod has of a prompt."""
-
-    @property
-    def pod(self) -> str: ...
-    @property
-    def rank(self) -> int: ...
-    @property
-    def blocks(self) -> int: ...
-    @property
-    def by_medium(self) -> Mapping[str, int]: ...
-    @property
-    def state(self) -> State: ...
-    @property
-    def generation(self) -> int: ...
-    @property
-    def block_size(self) -> int: ...
-
-
-class Matched(Protocol):
-    """What an index answers; the best holder first."""
-
-    @property
-    def block_size(self) -> int: ...
-    @property
-    def blocks(self) -> int: ...
-    @property
-    def pods(self) -> Sequence[Holder]: ...
-
-
-class Index(Protocol):
-    """What is asked of a `BlockIndex`."""
-
-    def match(
-        self,
-        token_ids: Sequence[int],
-        *,
-        model: str = "",
-        lora_name: str | int | None = None,
-        cache_salt: str | None = None,
-    ) -> Matched: ...
-    def match_hashes(self, hashes: Sequence[BlockHash], *, model: str = "", lora_name: str | int | None = None) -> Matched: ...
-
-
-class Following(Protocol):
-    """What is asked of a `KVEventManager`."""
-
-    def stats(self) -> list[SourceStats]: ...
-
-
 class Queries:
     """The queries of one index and of the sources that fill it; may be asked by any thread."""
 
-    def __init__(self, index: Index, manager: Following, snapshots: Snapshots) -> None:
+    def __init__(self, index: BlockIndex, manager: KVEventManager, snapshots: Snapshots) -> None:
         self._index = index
         self._manager = manager
         self._snapshots = snapshots
@@ -109,11 +59,11 @@ class Queries:
         return {"snapshot": taken.to_bytes(), "taken_at_s": taken.taken_at_s}
 
 
-def _answer(match: Matched) -> Answer:
+def _answer(match: Match) -> Answer:
     return {"block_size": match.block_size, "blocks": match.blocks, "pods": [_holder(pod) for pod in match.pods]}
 
 
-def _holder(pod: Holder) -> Answer:
+def _holder(pod: PodMatch) -> Answer:
     return {
         "pod": pod.pod,
         "rank": pod.rank,
