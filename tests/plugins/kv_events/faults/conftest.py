@@ -1,32 +1,18 @@
-"""Engines, and gateways that follow them; a test lets go of all at its end."""
+"""Gateways that follow engines."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from kato_transport_kv_events import BlockIndex, KVEventManager, Limits, StreamSettings
-from kato_transport_kv_events.testing import EventPublisher
 
 from ..subscription.conftest import QUICK
 from ..subscription.recorder import Recorder
 from .gateway import Gateway
-
-
-@pytest.fixture
-def closing() -> Iterator[ExitStack]:
-    """What is entered here is let go of at the test's end, the last first."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def engine(closing: ExitStack) -> Callable[..., EventPublisher]:
-    """A publisher: `engine(dialect, **options)`."""
-    return lambda *args, **options: closing.enter_context(EventPublisher(*args, **options))
 
 
 @pytest.fixture

@@ -7,15 +7,19 @@ and an index show that ours does otherwise.
 from __future__ import annotations
 
 import threading
+import urllib.request
+from collections import Counter
 
 import msgpack
 import pytest
 from attrs import evolve
+from prometheus_client.parser import text_string_to_metric_families
 
 import kato_transport as kt
 from kato_transport.events import EventsLost
 from kato_transport.testing.waiting import until
-from kato_transport_kv_events import BlockIndex, Limits, State
+from kato_transport_kv_events import BlockIndex, Limits, Source, State
+from kato_transport_kv_events.service.running import IndexService
 from kato_transport_kv_events.testing import DIALECTS, Faults, find_dialect, removed
 
 from ..subscription.conftest import QUICK
@@ -23,6 +27,21 @@ from .gateway import SIZE, chain, prompt
 
 NOWHERE = "tcp://127.0.0.1:9"
 """Where nothing listens."""
+AIBRIX_METRICS = {
+    "kato_kv_connections_total",
+    "kato_kv_disconnections_total",
+    "kato_kv_reconnect_attempts_total",
+    "kato_kv_events_received_total",
+    "kato_kv_events_processed_total",
+    "kato_kv_event_processing_duration_seconds_count",
+    "kato_kv_missed_events_total",
+    "kato_kv_replay_requests_total",
+    "kato_kv_replay_success_total",
+    "kato_kv_replay_failures_total",
+    "kato_kv_errors_total",
+    "kato_kv_connection_status",
+    "kato_kv_last_sequence_id",
+}
 
 
 @pytest.mark.parametrize("dialect", [name for name in DIALECTS if find_dialect(name).events_are_maps])
@@ -161,15 +180,15 @@ def test_fault_9_every_block_of_a_store_can_be_matched(engine, gateway):
 
 def test_fault_10_every_pod_that_has_a_block_is_remembered(engine, gateway):
     """llm-d's default is to remember ten."""
-    pods = 32
-    publisher, followed = engine(ranks=pods), gateway()
-    for number, (endpoint, replay) in enumerate(zip(publisher.endpoints, publisher.replay_endpoints, strict=True)):
-        followed.follow(publisher, f"pod-{number}", rank=number, endpoint=endpoint, replay_endpoint=replay)
-        publisher.publish(chain(1, 2), rank=number)
-    everybody = {f"pod-{number}": 2 for number in range(pods)}
-    until(lambda: followed.leading(1, 2) == everybody, "not all pods were known to have the blocks")
-    publisher.publish(removed(2), rank=0)
-    until(lambda: followed.leading(1, 2) == {**everybody, "pod-0": 1}, "a removal did not count for its pod alone")
+    followed = gateway()
+    publishers = {f"pod-{number}": engine() for number in range(16)}
+    for pod, publisher in publishers.items():
+        followed.follow(publisher, pod)
+        publisher.publish(chain(1, 2))
+    until(lambda: followed.leading(1, 2) == dict.fromkeys(publishers, 2), "not all pods were known to have the blocks")
+    publishers["pod-0"].publish(removed(2))
+    expected = dict.fromkeys(publishers, 2) | {"pod-0": 1}
+    until(lambda: followed.leading(1, 2) == expected, "a removal did not count for its pod alone")
 
 
 def test_fault_11_a_middle_block_that_comes_back_brings_its_descendants_back(engine, gateway):
@@ -256,3 +275,44 @@ def test_fault_12_what_waits_for_a_slow_handler_keeps_to_its_bound(engine, gatew
     gate.set()
     until(lambda: bool(taken) and isinstance(taken[-1], EventsLost), "what found no room was not told of as lost")
     assert taken[-1].last == batches - 1
+
+
+def test_fault_13_every_metric_is_on_the_page_and_moves(engine, closing):
+    """AIBrix has thirteen, registers them nowhere, and never moves most of them. Here a service is read as Prometheus does."""
+    publisher, service = engine(buffer_steps=1), closing.enter_context(IndexService(settings=QUICK))
+    page = service.serve_http("http://127.0.0.1:0") + "/metrics"
+    publisher.stop()
+    service.follow(Source(pod="a", endpoint=publisher.endpoint, replay_endpoint=publisher.replay_endpoint))
+
+    def read():
+        """What all series of a name come to."""
+        with urllib.request.urlopen(page, timeout=10) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        values = Counter()
+        for sample in (sample for family in families for sample in family.samples):
+            values[sample.name] += sample.value
+        return values
+
+    first = read()
+    assert first.keys() >= AIBRIX_METRICS
+    unmoved = {*AIBRIX_METRICS}
+
+    def have_moved(*names):
+        unmoved.difference_update([name for name, value in read().items() if value != first[name]])
+        return unmoved.isdisjoint(names)
+
+    publisher.start()
+    publisher.wait_for_subscribers()
+    publisher.publish(chain(1))
+    publisher.publish_payload(b"no batch")
+    until(lambda: have_moved("kato_kv_last_sequence_id", "kato_kv_errors_total"), "what came was not counted")
+    publisher.faults = Faults(silent=True)
+    until(lambda: have_moved("kato_kv_replay_failures_total"), "replays that failed were not counted")
+    publisher.faults = Faults()
+    publisher.skip(chain(2, after=1))
+    publisher.skip(chain(3, after=2))
+    publisher.publish(chain(4, after=3))
+    until(lambda: have_moved("kato_kv_missed_events_total"), "what is missing for good was not counted")
+    publisher.stop()
+    until(lambda: have_moved("kato_kv_disconnections_total", "kato_kv_reconnect_attempts_total"), "its end was not counted")
+    assert unmoved == set()
