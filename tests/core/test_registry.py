@@ -242,3 +242,14 @@ def test_hook_calls_are_not_traced_otherwise(shelf: Shelf, capsys: pytest.Captur
 def test_the_process_has_one_registry() -> None:
     """And it is made at the first call."""
     assert kt.registry() is kt.registry()
+
+
+def test_a_plugin_may_have_a_group_for_plugins_of_its_own() -> None:
+    """Under the same rules; whoever asks for the group shares it."""
+    registry = Registry({"KATO_TRANSPORT_DISABLED_PLUGINS": "off"})
+    registry.shelf("acme.parts").register(len, "part")
+    registry.shelf("acme.parts").register(max, "off")
+    assert registry.shelf("acme.parts").load("part") is len
+    with pytest.raises(kt.PluginDisabled):
+        registry.shelf("acme.parts").load("off")
+    assert registry.shelf("acme.others").names() == set()

@@ -92,8 +92,8 @@ class BlockStored:
     """`REMOTE` is not memory of this pod."""
     ownership: str | None = None
     session_id: str | None = None
-    lookahead_token_ids: TokenIds | None = field(default=None, repr=False)
-    """Tokens after the last block, where they went into the engine's hash."""
+    lookahead_token_ids: tuple[tuple[int, ...], ...] | None = field(default=None, repr=False)
+    """For each hash, the tokens behind its block that went into it, too."""
 
     @property
     def tokens_as_bytes(self) -> bytes:

@@ -46,13 +46,15 @@ class Registry:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         environ = os.environ if environ is None else environ
         disabled = environ.get("KATO_TRANSPORT_DISABLED_PLUGINS", "").split(",")
-        names = frozenset(word.strip() for word in disabled if word.strip())
+        self._disabled = frozenset(word.strip() for word in disabled if word.strip())
         try:
-            trace = flag(environ.get("KATO_TRANSPORT_TRACE_PLUGINS", ""))
+            self._trace = flag(environ.get("KATO_TRANSPORT_TRACE_PLUGINS", ""))
         except ValueError:
-            trace = False  # `Settings`, which everybody reads next, says what is wrong with it
-        self._selected = Shelf(SELECTED_GROUP, names, trace)
-        self._extensions = Shelf(EXTENSIONS_GROUP, names, trace)
+            self._trace = False  # `Settings`, which everybody reads next, says what is wrong with it
+        self._shelves: dict[str, Shelf] = {}
+        self._shelving = threading.Lock()
+        self._selected = self.shelf(SELECTED_GROUP)
+        self._extensions = self.shelf(EXTENSIONS_GROUP)
 
     # --- what is there ------------------------------------------------------------------------------------------
 
@@ -77,6 +79,13 @@ class Registry:
         """Forget a plugin given to `register`."""
         self._selected.unregister(name)
         self._extensions.unregister(name)
+
+    def shelf(self, group: str) -> Shelf:
+        """The plugins of an entry-point group, as plugins have that take plugins of their own; the same one every time."""
+        with self._shelving:
+            if group not in self._shelves:
+                self._shelves[group] = Shelf(group, self._disabled, self._trace)
+            return self._shelves[group]
 
     # --- one of a kind, by name ---------------------------------------------------------------------------------
 

@@ -9,6 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kato_transport_kv_events.discovery import Discovery, DiscoveryStats, Roster, open_discovery
+    from kato_transport_kv_events.hashing import sglang_block_hashes, vllm_block_hashes, vllm_root
+    from kato_transport_kv_events.index import BlockIndex, IndexStats, Match, PodMatch, Request
     from kato_transport_kv_events.stream import Checkpoint, Flaw, Policy, State, StreamSettings
     from kato_transport_kv_events.subscription import (
         HandlerStats,
@@ -22,23 +25,38 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Batch",
+    "BlockIndex",
     "Checkpoint",
+    "Discovery",
+    "DiscoveryStats",
     "Flaw",
     "HandlerStats",
+    "IndexStats",
     "KVEventManager",
     "Limits",
     "ListenerStats",
+    "Match",
+    "PodMatch",
     "Policy",
+    "Request",
+    "Roster",
     "Source",
     "SourceStats",
     "State",
     "StreamSettings",
     "UndecodableBatch",
     "decode_batch",
+    "open_discovery",
+    "sglang_block_hashes",
+    "vllm_block_hashes",
+    "vllm_root",
 ]
 
 _HOMES = {
     **dict.fromkeys(("Batch", "UndecodableBatch", "decode_batch"), "wire"),
+    **dict.fromkeys(("Discovery", "DiscoveryStats", "Roster", "open_discovery"), "discovery"),
+    **dict.fromkeys(("sglang_block_hashes", "vllm_block_hashes", "vllm_root"), "hashing"),
+    **dict.fromkeys(("BlockIndex", "IndexStats", "Match", "PodMatch", "Request"), "index"),
     **dict.fromkeys(("Checkpoint", "Flaw", "Policy", "State", "StreamSettings"), "stream"),
     **dict.fromkeys(("HandlerStats", "KVEventManager", "Limits", "ListenerStats", "Source", "SourceStats"), "subscription"),
 }

@@ -55,7 +55,7 @@ def test_a_dialect_loses_nothing_that_it_has_a_field_for(name):
         "locality": "LOCAL",
         "ownership": "o",
         "session_id": "s",
-        "lookahead_token_ids": (7,),
+        "lookahead_token_ids": ((7,),),
         "cache_salt": "c",
     }
     batch = decode_batch(encode_batch([stored(1, **fields), cleared()], dialect, 1.5, 3), rank=3)

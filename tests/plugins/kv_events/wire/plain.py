@@ -41,7 +41,7 @@ def as_event(values: dict[str, Any], origin: Origin) -> Any:
 
 
 def _value(name: str, value: Any) -> Any:
-    return value if name.endswith("token_ids") and not value else _tuples(value)
+    return value if name == "token_ids" and not value else _tuples(value)
 
 
 def _tuples(value: Any) -> Any:

@@ -111,7 +111,7 @@ def test_fields_of_maps_come_under_their_names():
             "ownership": "o",
             "locality": "REMOTE",
             "cache_salt": "c",
-            "lookahead_token_ids": [9],
+            "lookahead_token_ids": [[9]],
             "block_hashes": [1],
             "extra_keys": [["a", ["b", 2]], None],
             "group_idx": 1,
@@ -119,7 +119,7 @@ def test_fields_of_maps_come_under_their_names():
         }
     )
     assert (event.session_id, event.ownership, event.locality, event.cache_salt) == ("s", "o", "REMOTE", "c")
-    assert event.lookahead_token_ids == (9,)
+    assert event.lookahead_token_ids == ((9,),)
     assert event.extra_keys == (("a", ("b", 2)), None)
     assert event.group_idx == 1
     assert hash(event)

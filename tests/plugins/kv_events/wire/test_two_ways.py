@@ -45,7 +45,7 @@ MAPS_ADD = {
         "locality": maybe_text,
         "ownership": maybe_text,
         "session_id": maybe_text,
-        "lookahead_token_ids": st.none() | st.lists(ids, min_size=1, max_size=3),
+        "lookahead_token_ids": st.none() | st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=2), max_size=3),
         "unheard_of": st.recursive(leaves, st.lists, max_leaves=4),
     },
     "BlockRemoved": {"locality": maybe_text, "ownership": maybe_text, "unheard_of": leaves},

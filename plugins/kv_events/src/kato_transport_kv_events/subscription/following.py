@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -54,6 +55,9 @@ class KVEventManager:
         self._feeds: dict[Key, Feed] = {}
         self._listeners: list[Listener] = []
         self._audience = Audience(self._handlers, self._limits.handler_queue)
+        for handler in self._handlers:
+            if (report := getattr(handler, "report_flaws_to", None)) is not None:
+                report(self.flawed)
         fork.watch(self)
 
     # --- sources ------------------------------------------------------------------------------------------------
@@ -111,14 +115,15 @@ class KVEventManager:
     # --- for handlers that keep something -----------------------------------------------------------------------
 
     def flawed(self, pod: str, rank: int, flaw: Flaw) -> None:
-        """Say that something of a source's events was lost on the way into what a handler keeps."""
+        """Say that something of a source's events was lost on the way into what a handler keeps; nothing after `close`."""
 
         def lower() -> None:
             feed = self._feeds.get((pod, rank))
             if feed is not None:
                 feed.flawed(flaw)
 
-        self._on_loop(lower)
+        with suppress(ClientClosed):
+            self._on_loop(lower)
 
     def at_rest(self, function: Callable[[Mapping[Key, Checkpoint]], T]) -> T:
         """What a function makes of the checkpoints of all sources, between two batches.

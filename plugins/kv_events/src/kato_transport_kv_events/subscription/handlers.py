@@ -10,7 +10,7 @@ from attrs import frozen
 
 from kato_transport import EventHandler
 from kato_transport.events import AllBlocksCleared, KVEvent, Origin
-from kato_transport_kv_events.stream import State
+from kato_transport_kv_events.stream import Flaw, State
 from kato_transport_kv_events.subscription.source import Source
 from kato_transport_kv_events.subscription.stats import Tally
 
@@ -30,6 +30,9 @@ class SourceObserver(Protocol):
 
     def source_removed(self, pod: str, rank: int) -> None:
         """The source is not followed any more."""
+
+    def report_flaws_to(self, tell: Callable[[str, int, Flaw], None]) -> None:
+        """`tell` is to be called where the handler lost something of what it was told; called once, before anything else."""
 
 
 @frozen(eq=False)

@@ -44,9 +44,6 @@ class _Stored(Struct, gc=False):
             fields["medium"] = "GPU"
         if self.extra_keys is not None and any(self.extra_keys):
             fields["extra_keys"] = tuple(None if keys is None else _frozen(keys) for keys in self.extra_keys)
-        ahead = fields["lookahead_token_ids"]
-        if ahead is not None:
-            fields["lookahead_token_ids"] = None if ahead == NONE else TokenIds(ahead, unpack_token_ids)
         return from_fields(BlockStored, fields)
 
 
@@ -79,7 +76,7 @@ class MapStored(_Stored, tag="BlockStored", gc=False):
     locality: str | None = None
     ownership: str | None = None
     session_id: str | None = None
-    lookahead_token_ids: Raw = NONE
+    lookahead_token_ids: tuple[tuple[int, ...], ...] | None = None
 
 
 class MapRemoved(_Removed, tag="BlockRemoved", gc=False):

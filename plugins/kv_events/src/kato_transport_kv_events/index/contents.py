@@ -1,0 +1,156 @@
+"""All segments, findable by an engine's hash of any of their blocks and by the own key of their first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kato_transport.events import BlockHash
+from kato_transport_kv_events.index.keys import Keys, Shape, root_key
+from kato_transport_kv_events.index.segment import Alias, Orphan, Segment
+
+
+class SpaceKey(NamedTuple):
+    """Within which an engine's hash says what is in a block. None of these is in the hash itself, with some engines."""
+
+    model: str
+    lora: str | int | None
+    """The adapter's name, or its id where an old engine does not say the name."""
+    cache_salt: str | None
+    """Where events have it as a field; engines that hash it instead need no space for it."""
+    block_size: int
+
+
+class Space:
+    """Hashes that mean one thing each."""
+
+    __slots__ = ("by_hash", "key", "shapes", "waiting")
+
+    def __init__(self, key: SpaceKey) -> None:
+        self.key = key
+        self.shapes: set[Shape] = set()
+        """How tokens are cut into the blocks of its prefixes; several where an engine looks ahead now and then."""
+        self.by_hash: dict[BlockHash, Segment] = {}
+        self.waiting: dict[BlockHash, list[Segment]] = {}
+        """Orphans, by the parent that they wait for."""
+
+
+class Contents:
+    """The segments; who has what of them is written by others."""
+
+    def __init__(self) -> None:
+        self.spaces: dict[SpaceKey, Space] = {}
+        self.first: dict[int, Segment] = {}
+        """By the own key of their first block."""
+        self.shapes: dict[tuple[str, str | int | None], set[Shape]] = {}
+        """How prefixes of a model and adapter are cut into blocks."""
+        self.segments: list[Segment] = []
+        self.blocks = 0
+        """In all segments; whoever has them, each counts once."""
+
+    def space(self, key: SpaceKey) -> Space:
+        space = self.spaces.get(key)
+        if space is None:
+            space = self.spaces[key] = Space(key)
+        return space
+
+    def root(self, space: Space, shape: Shape) -> int:
+        """The key that prefixes of this shape are chained to."""
+        key = space.key
+        if shape not in space.shapes:
+            space.shapes.add(shape)
+            self.shapes.setdefault((key.model, key.lora), set()).add(shape)
+        return root_key(key.model, key.lora, shape)
+
+    def drop_empty_spaces(self) -> None:
+        self.spaces = {key: space for key, space in self.spaces.items() if space.by_hash}
+        self.shapes = {}
+        for key, space in self.spaces.items():
+            self.shapes.setdefault((key.model, key.lora), set()).update(space.shapes)
+
+    def add(self, space: Space, hashes: list[BlockHash], keys: Keys | None, orphan: Orphan | None = None) -> Segment:
+        """A segment of blocks that are nowhere yet."""
+        segment = Segment(space, hashes, b"" if keys is None else keys.packed, orphan)
+        segment.slot = len(self.segments)
+        self.segments.append(segment)
+        self._name(segment, hashes)
+        if keys is not None:
+            self.first[keys.numbers[0]] = segment
+        if orphan is not None:
+            space.waiting.setdefault(orphan.parent, []).append(segment)
+        return segment
+
+    def extend(self, segment: Segment, hashes: list[BlockHash], keys: bytes) -> None:
+        segment.hashes += hashes
+        segment.keys += keys
+        self._name(segment, hashes)
+
+    def free(self, segment: Segment) -> None:
+        """Nobody has any of it any more."""
+        by_hash = segment.space.by_hash
+        for name in segment.hashes:
+            del by_hash[name]
+        for alias in segment.aliases or ():
+            _forget_names(alias)
+        if segment.keys:
+            del self.first[int.from_bytes(segment.keys[:8], "little")]
+        if segment.orphan is not None:
+            self._wait_no_more(segment, segment.orphan.parent)
+        self.blocks -= len(segment.hashes)
+        self._vacate(segment)
+
+    def alias(self, segment: Segment, position: int, space: Space, hashes: list[BlockHash], bit: int) -> None:
+        """Other hashes for blocks of a segment, of the same space or another one."""
+        end = position + len(hashes)
+        if segment.aliases is None:
+            segment.aliases, segment.users = [], segment.holders
+        for alias in segment.aliases:
+            if alias.users & bit and alias.space is space and alias.hashes[position:end].count(None) == len(hashes):
+                break
+        else:
+            segment.aliases.append(alias := Alias(space, len(segment.hashes)))
+        alias.hashes[position:end] = hashes
+        alias.users |= bit
+        space.by_hash.update(dict.fromkeys(hashes, segment))
+
+    def uses(self, segment: Segment, block_hash: BlockHash, bit: int) -> None:
+        """A holder goes by this hash, and those beside it, of a segment that has several of each block."""
+        for alias in segment.aliases or ():
+            if block_hash in alias.hashes:
+                alias.users |= bit
+                return
+        segment.users |= bit
+
+    def unused(self, segment: Segment, bits: int) -> None:
+        """Holders have nothing of a segment any more: hashes by which only they went are of no use."""
+        if segment.aliases is None:
+            return
+        kept: list[Alias] = []
+        for alias in segment.aliases:
+            alias.users &= ~bits
+            if alias.users:
+                kept.append(alias)
+            else:
+                _forget_names(alias)
+        segment.aliases = kept or None
+
+    def _name(self, segment: Segment, hashes: list[BlockHash]) -> None:
+        segment.space.by_hash.update(dict.fromkeys(hashes, segment))
+        self.blocks += len(hashes)
+
+    def _wait_no_more(self, segment: Segment, parent: BlockHash) -> None:
+        waiting = segment.space.waiting
+        waiting[parent].remove(segment)
+        if not waiting[parent]:
+            del waiting[parent]
+
+    def _vacate(self, segment: Segment) -> None:
+        last = self.segments.pop()
+        if last is not segment:
+            self.segments[segment.slot] = last
+            last.slot = segment.slot
+
+
+def _forget_names(alias: Alias) -> None:
+    for name in alias.hashes:
+        if name is not None:
+            del alias.space.by_hash[name]

@@ -1,0 +1,113 @@
+"""Own keys: a 64-bit hash for each block of tokens, chained, so that a key stands for the whole prefix up to its block.
+
+A key is made of the key before it, the block's tokens, and what else tells its content apart. Two engines that cached
+the same prefix have the same keys for it, whatever their own hashes are; and a gateway, which knows tokens only, makes
+them of a request.
+
+Engines that draft ahead let a block's content depend on tokens after it: by a field of their events (vLLM), or by hashing
+positions as bigrams (SGLang), which is the same as one token ahead. A block's key is then made of those, too.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain as joined
+from itertools import pairwise
+from struct import Struct, pack
+from typing import Final
+
+from attrs import frozen
+from msgspec import msgpack
+from xxhash import xxh3_64_intdigest
+
+from kato_transport.events import ExtraKey
+
+KEY_BYTES: Final = 8
+TOKEN_BYTES: Final = array("I").itemsize
+Extras = Sequence[tuple[ExtraKey, ...] | None]
+"""What else than tokens tells blocks apart, for each block."""
+
+
+@frozen
+class Keys:
+    """The keys of consecutive blocks, in both forms in which they are needed."""
+
+    numbers: list[int]
+    packed: bytes
+    """Eight bytes each, little-endian."""
+
+    def part(self, start: int, end: int) -> Keys:
+        return Keys(self.numbers[start:end], self.packed[start * KEY_BYTES : end * KEY_BYTES])
+
+
+@frozen
+class Shape:
+    """How tokens are cut into blocks."""
+
+    block_size: int
+    lookahead: int = 0
+    """Tokens after a block that its key is made of, too."""
+
+    def blocks_in(self, tokens: int) -> int:
+        return max(0, (tokens - self.lookahead) // self.block_size)
+
+
+@lru_cache(maxsize=4096)
+def root_key(model: str, lora: str | int | None, shape: Shape) -> int:
+    """What the first block of a prefix is chained to; keeps models, adapters and shapes apart."""
+    return xxh3_64_intdigest(msgpack.encode((model, lora, shape.block_size, shape.lookahead)))
+
+
+def key_at(packed: bytes, position: int) -> int:
+    start = position * KEY_BYTES
+    return int.from_bytes(packed[start : start + KEY_BYTES], "little")
+
+
+def chain(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None = None) -> Keys:
+    """The keys of so many blocks of tokens, chained to `parent`; tokens beyond them are looked ahead at, or passed over."""
+    if shape.lookahead or extras is not None:
+        return _chain_with(ids, blocks, shape, parent, extras)
+    width = shape.block_size * TOKEN_BYTES
+    key, digest = parent, xxh3_64_intdigest
+    return _packed([key := digest(block, key) for (block,) in _blocks_of(width)(ids.tobytes()[: blocks * width])])
+
+
+def _chain_with(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None) -> Keys:
+    data, key, numbers = ids.tobytes(), parent, []
+    stride = shape.block_size * TOKEN_BYTES
+    width = stride + shape.lookahead * TOKEN_BYTES
+    for number in range(blocks):
+        block = data[number * stride : number * stride + width]
+        if extras is not None and number < len(extras) and extras[number]:
+            block += msgpack.encode(extras[number])  # longer than any block without, so never taken for one
+        key = xxh3_64_intdigest(block, key)
+        numbers.append(key)
+    return _packed(numbers)
+
+
+def _packed(numbers: list[int]) -> Keys:
+    return Keys(numbers, pack(f"<{len(numbers)}Q", *numbers))
+
+
+@lru_cache(maxsize=64)
+def _blocks_of(width: int) -> Callable[[bytes], Iterator[tuple[bytes]]]:
+    return Struct(f"{width}s").iter_unpack
+
+
+def agreeing(one: bytes, other: bytes) -> int:
+    """How many keys two rows of them have in common before they differ."""
+    shorter = min(len(one), len(other))
+    one, other = one[:shorter], other[:shorter]
+    if one == other:
+        return shorter // KEY_BYTES
+    different = int.from_bytes(one, "little") ^ int.from_bytes(other, "little")
+    return (different & -different).bit_length() - 1 >> 6
+
+
+def unpaired(ids: Sequence[tuple[int, int]]) -> array[int] | None:
+    """The tokens that bigrams were made of: each one's first, and the last one's second; None where they do not overlap."""
+    if any(before[1] != after[0] for before, after in pairwise(ids)):
+        return None
+    return array("I", joined((pair[0] for pair in ids), (ids[-1][1],)))

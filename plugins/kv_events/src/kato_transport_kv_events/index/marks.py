@@ -1,0 +1,115 @@
+"""Who has which blocks of a segment: written here only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kato_transport.events import BlockHash
+from kato_transport_kv_events.index.contents import Contents
+from kato_transport_kv_events.index.segment import Segment
+from kato_transport_kv_events.index.sources import Holder
+
+
+class Marks:
+    """Says of holders what they have and what not any more; frees a segment that nobody has anything of.
+
+    With `counted`, a block that is stored again is there a second time, and is gone when it was removed as often.
+    """
+
+    def __init__(self, contents: Contents, *, counted: bool) -> None:
+        self._contents = contents
+        self._counted = counted
+
+    def add(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> None:
+        """The holder has the blocks from `start` on, as many as there are hashes, by which it goes."""
+        bit, everything = holder.bit, segment.everything
+        span = ((1 << len(hashes)) - 1) << start
+        had = segment.held_by(bit)
+        if had & span and self._counted:
+            self._count_copies(had >> start, hashes, holder)
+        if segment.aliases is not None:
+            self._contents.uses(segment, hashes[0], bit)
+        if had == everything:
+            return
+        has = had | span
+        if has == everything:
+            segment.full |= bit
+            if had:
+                self._drop_part(segment, bit)
+        else:
+            if segment.part is None:
+                segment.part = {}
+            segment.part[bit] = has
+        holder.source.blocks += (has ^ had).bit_count()
+
+    def extend(self, segment: Segment, hashes: list[BlockHash], keys: bytes, holder: Holder) -> None:
+        """The only holder of all of a segment has further blocks behind it."""
+        self._contents.extend(segment, hashes, keys)
+        holder.source.blocks += len(hashes)
+        segment.used = True
+
+    def remove(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> int:
+        """The holder has these blocks no more, or one copy less; says how many of them it had."""
+        bit = holder.bit
+        had = segment.held_by(bit)
+        gone = had & (((1 << len(hashes)) - 1) << start)
+        if not gone:
+            return 0
+        known = gone.bit_count()
+        if holder.copies:
+            gone = self._without_copies(gone, start, hashes, holder)
+        self._set(segment, bit, had, had & ~gone)
+        holder.source.blocks -= gone.bit_count()
+        return known
+
+    def free(self, segment: Segment, holders: Sequence[Holder]) -> None:
+        """None of the holders, who are all of those alive, has anything of it; their further copies stay counted."""
+        for holder in holders:
+            holder.source.blocks -= segment.held_by(holder.bit).bit_count()
+        self._contents.free(segment)
+
+    def wipe(self, segment: Segment, bits: int) -> None:
+        """Forget holders that are no more."""
+        segment.full &= ~bits
+        if segment.part is not None:
+            segment.part = {bit: bitmap for bit, bitmap in segment.part.items() if not bit & bits} or None
+        self._left(segment, bits)
+
+    def _set(self, segment: Segment, bit: int, had: int, has: int) -> None:
+        if has == had:
+            return
+        segment.full &= ~bit
+        if has:
+            if segment.part is None:
+                segment.part = {}
+            segment.part[bit] = has
+            return
+        self._drop_part(segment, bit)
+        self._left(segment, bit)
+
+    def _left(self, segment: Segment, bits: int) -> None:
+        if not segment.full and segment.part is None:
+            self._contents.free(segment)
+        elif segment.aliases is not None:
+            self._contents.unused(segment, bits)
+
+    def _drop_part(self, segment: Segment, bit: int) -> None:
+        if segment.part is not None:
+            segment.part.pop(bit, None)
+            segment.part = segment.part or None
+
+    def _count_copies(self, had: int, hashes: Sequence[BlockHash], holder: Holder) -> None:
+        for position, name in enumerate(hashes):
+            if had >> position & 1:
+                holder.copies[name] = holder.copies.get(name, 0) + 1
+
+    def _without_copies(self, gone: int, start: int, hashes: Sequence[BlockHash], holder: Holder) -> int:
+        """What is gone when of blocks with further copies one copy went."""
+        copies = holder.copies
+        for position, name in enumerate(hashes, start):
+            if name in copies and gone >> position & 1:
+                gone &= ~(1 << position)
+                copies[name] -= 1
+                if not copies[name]:
+                    del copies[name]
+        return gone

@@ -1,0 +1,83 @@
+"""A round over all segments, a few steps for each event: sweeps what forgotten sources left, and makes room.
+
+Room is made as by a clock with one hand: a segment that was stored to or matched since the hand last passed is passed over
+once more, any other is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from kato_transport_kv_events.index.contents import Contents
+from kato_transport_kv_events.index.marks import Marks
+from kato_transport_kv_events.index.segment import Segment
+from kato_transport_kv_events.index.sources import Holders, IndexedSource
+
+SWEPT_AT_ONCE: Final = 16
+"""Segments swept for each event, several times what an event makes."""
+
+
+class Patrol:
+    """Keeps the contents within `max_blocks`, and bits of holders in use few."""
+
+    def __init__(
+        self,
+        contents: Contents,
+        holders: Holders,
+        marks: Marks,
+        max_blocks: int,
+        given_up: Callable[[IndexedSource], None],
+    ) -> None:
+        self._contents = contents
+        self._holders = holders
+        self._marks = marks
+        self._max_blocks = max_blocks
+        self._given_up = given_up
+        self._hand = 0
+        self._sweeping = 0
+        """Bits that are swept in this round: those dead when it began."""
+        self.evictions = 0
+        """Blocks given up."""
+
+    @property
+    def is_due(self) -> bool:
+        return self._holders.dead != 0 or self._contents.blocks > self._max_blocks
+
+    def walk(self) -> None:
+        for _ in range(SWEPT_AT_ONCE):
+            self._step()
+        while self._contents.blocks > self._max_blocks:
+            self._step()
+
+    def _step(self) -> None:
+        """Downwards: what moves into a gap comes from the end, which has been passed already."""
+        self._hand = min(self._hand, len(self._contents.segments)) - 1
+        if self._hand < 0:
+            self._begin_round()
+            return
+        segment = self._contents.segments[self._hand]
+        if self._sweeping:
+            self._marks.wipe(segment, self._sweeping)
+        if self._contents.blocks > self._max_blocks:
+            self._give_up(segment)
+
+    def _begin_round(self) -> None:
+        self._holders.swept(self._sweeping)
+        self._sweeping = self._holders.dead
+        self._hand = len(self._contents.segments)
+
+    def _give_up(self, segment: Segment) -> None:
+        if not (segment.full or segment.part):  # swept just now
+            return
+        if segment.used:
+            segment.used = False
+            return
+        holders = self._holders.among(segment.holders)
+        for holder in holders:
+            for name in holder.copies.keys() & set(segment.hashes) if holder.copies else ():
+                del holder.copies[name]
+            self._given_up(holder.source)
+        if holders:
+            self.evictions += len(segment.hashes)
+        self._marks.free(segment, holders)

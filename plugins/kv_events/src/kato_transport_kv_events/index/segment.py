@@ -1,0 +1,116 @@
+"""Segments: up to 32 consecutive blocks of one chain, and who has which of them.
+
+A block lives in one segment only, and a segment is never split: who has some of its blocks has a bitmap of them.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from kato_transport.events import BlockHash
+from kato_transport_kv_events.index.keys import Extras, Shape
+
+if TYPE_CHECKING:
+    from kato_transport_kv_events.index.contents import Space
+
+LONGEST: Final = 32
+"""Blocks of a segment: long enough to make its own cost small for each, short enough that what is compared is."""
+
+
+@frozen
+class Content:
+    """What the keys of consecutive blocks are made of."""
+
+    ids: array[int]
+    """Their tokens, and those looked ahead at."""
+    shape: Shape
+    extras: Extras | None = None
+
+    def part(self, start: int, end: int) -> Content:
+        size = self.shape.block_size
+        ids = self.ids[start * size : end * size + self.shape.lookahead]
+        return Content(ids, self.shape, self.extras and self.extras[start:end])
+
+
+@frozen
+class Orphan:
+    """Why blocks have no keys yet: their parent is not known."""
+
+    parent: BlockHash
+    content: Content
+
+
+class Alias:
+    """Other hashes of a segment's blocks, by engines that hash with another seed; None where they have said none."""
+
+    __slots__ = ("hashes", "space", "users")
+
+    def __init__(self, space: Space, size: int) -> None:
+        self.space = space
+        self.hashes: list[BlockHash | None] = [None] * size
+        self.users = 0
+        """Bits of holders that go by these hashes."""
+
+
+class Segment:
+    """Consecutive blocks; without `keys` where their tokens or their parent are not known (yet)."""
+
+    __slots__ = ("aliases", "full", "hashes", "keys", "orphan", "part", "slot", "space", "used", "users")
+
+    def __init__(self, space: Space, hashes: list[BlockHash], keys: bytes, orphan: Orphan | None = None) -> None:
+        self.space = space
+        self.hashes = hashes
+        """The engine's hash of each block."""
+        self.keys = keys
+        self.orphan = orphan
+        self.full = 0
+        """Bits of the holders that have all blocks."""
+        self.part: dict[int, int] | None = None
+        """Of the others, by bit: a bitmap of positions."""
+        self.aliases: list[Alias] | None = None
+        self.users = 0
+        """Bits of holders that go by `hashes`; kept only beside aliases."""
+        self.used = True
+        """Whether it was stored to or matched since it was last thought of giving it up."""
+        self.slot = -1
+
+    @property
+    def everything(self) -> int:
+        """The bitmap of all positions."""
+        return (1 << len(self.hashes)) - 1
+
+    @property
+    def holders(self) -> int:
+        """Bits of whoever has any of its blocks."""
+        bits = self.full
+        for bit in self.part or ():
+            bits |= bit
+        return bits
+
+    def held_by(self, bit: int) -> int:
+        """The bitmap of what a holder has."""
+        if self.full & bit:
+            return self.everything
+        return self.part.get(bit, 0) if self.part else 0
+
+    def names_with(self, block_hash: BlockHash) -> Sequence[BlockHash | None]:
+        """The list of hashes that has this one."""
+        for alias in self.aliases or ():
+            if block_hash in alias.hashes:
+                return alias.hashes
+        return self.hashes
+
+    def hashes_held_by(self, bit: int) -> Iterator[BlockHash]:
+        """The hashes of the blocks that a holder has, by which it goes."""
+        held = self.held_by(bit)
+        names: list[Sequence[BlockHash | None]] = [alias.hashes for alias in self.aliases or () if alias.users & bit]
+        if self.aliases is None or self.users & bit:
+            names.append(self.hashes)
+        for hashes in names:
+            for position, name in enumerate(hashes):
+                if name is not None and held >> position & 1:
+                    yield name
