@@ -3,7 +3,7 @@
     python -m interop [--only publishers|engines] [--scenario TEXT] [--minutes 15] [--home .interop] [--json]
 
 Whatever it needs is installed under `--home` when it is not there yet. Exit status 0 where all that could be had was equal, 1
-where something was not; Ctrl-C ends it with the report so far. No process is left in either case.
+where something was not or it was ended early; Ctrl-C ends it with the report so far. No process is left in any case.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ PARTS = ("publishers", "engines")
 
 def main() -> int:
     options = _options()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     logging.getLogger("kato_transport").setLevel(logging.ERROR)  # losses and restarts are what this is about
     course = Course(options.home.resolve(), options.minutes * 60, options.scenario, _say)
     finished = False
@@ -33,7 +34,10 @@ def main() -> int:
         for part in [options.only] if options.only else PARTS:
             getattr(course, part)()
         finished = True
-    print(json.dumps(as_json(course.rows), indent=1) if options.json else as_text(course.rows))
+    if options.json:
+        print(json.dumps(as_json(course.rows, finished=finished), indent=1))
+    else:
+        print(as_text(course.rows, finished=finished))
     return 0 if finished and in_order(course.rows) else 1
 
 

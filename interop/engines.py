@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
 
-from interop.follower import Follower
+from interop.follower import SHOWN, Follower, Unequal
 from interop.peer import Peer
 from interop.stage import Engine, Scenario, Stage, happened, log_folder
 from kato_transport_kv_events import Policy, State
@@ -26,6 +26,10 @@ BLOCKS: Final = 40
 SHORT: Final = 5
 """Batches that a short buffer keeps."""
 SOON_S: Final = 0.5
+LONGEST: Final = 480
+"""Tokens of a prompt."""
+RECENT: Final = 4
+"""Prompts that later ones begin as."""
 VOCABULARY: Final = range(3, 1000)
 ENVIRONMENT: Final = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # so that the cache can be looked at
@@ -71,8 +75,17 @@ class WholeEngine(Engine):
         self.generate(shared + self.prompt(70))
         self.generate(shared, tokens=40)
         self.generate(*[shared + self.prompt(40) for _ in range(3)])
-        self.generate(*[self.prompt(100)] * 2)  # at once, so that there are two copies
+        self.generate(*[self.prompt(3 * BLOCK_SIZE)] * 2)  # the last block is computed anew, so that there are two of it
         self.generate(shared, salt="tenant-1")
+
+    def requests(self, count: int) -> Iterator[tuple[list[int], str | None]]:
+        """Prompts and cache salts; many begin as an earlier one does."""
+        known: list[list[int]] = [[]]
+        for _ in range(count):
+            begun = self._random.choice(known[-RECENT:])
+            kept = self._random.choice([len(begun), self._random.randint(0, len(begun))])
+            known.append(begun[:kept][: LONGEST // 2] + self.prompt(self._random.randint(1, LONGEST // 4)))
+            yield known[-1], self._random.choice([None, None, None, "tenant-1"])
 
     def crowded(self) -> None:
         """Far more than fits."""
@@ -101,6 +114,7 @@ class SetUp:
 
 def late_start(engine: WholeEngine, stage: Stage) -> None:
     engine.varied()
+    happened(max(engine.resident().values()) > 1, "two copies of a block")
     follower = stage.follow(engine)
     follower.comes_to(State.EXACT, engine.resident())
     engine.varied()
@@ -148,6 +162,33 @@ def lost_tail(engine: WholeEngine, stage: Stage) -> None:
     follower.comes_to(State.EXACT, engine.resident())
 
 
+def matches(engine: WholeEngine, stage: Stage) -> None:
+    """What the index says of a request before it is made is what the engine then has of it."""
+    _compare_hits(engine, stage, lambda told, had: told == had)
+
+
+def matches_with_a_window(engine: WholeEngine, stage: Stage) -> None:
+    """The same, but that the engine may use less: a window that is gone from its cache is not the index's to know."""
+    _compare_hits(engine, stage, lambda told, had: told >= had)
+
+
+def _compare_hits(engine: WholeEngine, stage: Stage, agree: Callable[[int, int], bool]) -> None:
+    follower = _following(engine, stage)
+    hits = [_hit(engine, follower, *request) for request in engine.requests(40)]
+    wrong = [f"{told} blocks told and {had} had" for told, had in hits if not agree(told, had)]
+    if wrong:
+        raise Unequal(f"of {len(hits)} requests {len(wrong)}: {', '.join(wrong[:SHOWN])}")
+    happened(len({had for _, had in hits}) > SHOWN, "hits of several lengths")
+
+
+def _hit(engine: WholeEngine, follower: Follower, prompt: list[int], salt: str | None) -> tuple[int, int]:
+    """Blocks told, as far as the engine would use them, and blocks had; it computes the last token of a prompt in any case."""
+    follower.comes_to(State.EXACT, engine.resident())
+    told = follower.index.match(prompt, cache_salt=salt).best
+    (had,) = engine.generate(prompt, salt=salt)
+    return min(told, (len(prompt) - 1) // BLOCK_SIZE), had // BLOCK_SIZE
+
+
 def killed(engine: WholeEngine, stage: Stage) -> None:
     follower = _following(engine, stage)
     engine.crowded()
@@ -189,6 +230,7 @@ _EVERYTHING: Final = (
     Scenario("gap, replayed", gap),
     Scenario("gap over a reconnection, replayed", gap_over_a_reconnection),
     Scenario("lost tail, found by a probe", lost_tail),
+    Scenario("matches", matches),
     Scenario("kill -9 and restart", killed),
 )
 SET_UPS: Final = (
@@ -200,7 +242,12 @@ SET_UPS: Final = (
     ),
     SetUp(
         "two groups, one of them a sliding window",
-        (Scenario("late start, replayed", late_start), Scenario("evictions", evictions), Scenario("gap, replayed", gap)),
+        (
+            Scenario("late start, replayed", late_start),
+            Scenario("evictions", evictions),
+            Scenario("gap, replayed", gap),
+            Scenario("matches", matches_with_a_window),
+        ),
         {"hybrid": True},
     ),
 )

@@ -1,6 +1,6 @@
 """Our side: a manager that follows one engine through a proxy, and what its handlers make of the events.
 
-Two keep what is resident, independently of each other, and both have to agree with the engine.
+Two keep what is resident, the block index and a plain count, and both have to agree with the engine.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from interop.ledger import Key, Ledger
 from kato_transport.testing import FaultProxy
 from kato_transport.testing.waiting import comes_true
-from kato_transport_kv_events import KVEventManager, Source, SourceStats, State, StreamSettings
+from kato_transport_kv_events import BlockIndex, KVEventManager, Source, SourceStats, State, StreamSettings
 
 POD: Final = "engine"
 PATIENCE_S: Final = 20.0
@@ -34,11 +34,10 @@ class Follower:
     def __init__(self, port: int, replay_port: int, *, replay: bool = True, probe_s: float = SELDOM_S, **options: Any) -> None:
         self._proxy = FaultProxy("127.0.0.1", port)
         endpoint = f"tcp://127.0.0.1:{self._proxy.port}"
-        self._kept: dict[str, Callable[[], Resident]] = {}
-        ledger = Ledger()
-        self._kept["ledger"] = lambda: ledger.resident(POD)
+        ledger, self.index = Ledger(), BlockIndex()
+        self._kept: dict[str, Ledger | BlockIndex] = {"ledger": ledger, "index": self.index}
         settings = StreamSettings(probe_interval_s=probe_s, answer_timeout_s=2.0, grace_s=60.0)
-        self._manager = KVEventManager([ledger], settings=settings)
+        self._manager = KVEventManager(self._kept.values(), settings=settings)
         replay_endpoint = f"tcp://127.0.0.1:{replay_port}" if replay else ""
         self._manager.add_source(Source(pod=POD, **{"endpoint": endpoint, "replay_endpoint": replay_endpoint, **options}))
 
@@ -114,9 +113,11 @@ class Follower:
         if not comes_true(is_so, PATIENCE_S):
             raise Unequal(self._differences(state, resident))
 
-    def _look(self) -> tuple[State | None, dict[str, Resident]]:
+    def _look(self) -> tuple[State | None, Mapping[str, Resident]]:
         """All at one moment, between two batches."""
-        return self._manager.at_rest(lambda _: (self._manager.state(POD), {name: kept() for name, kept in self._kept.items()}))
+        return self._manager.at_rest(
+            lambda _: (self._manager.state(POD), {name: keeper.resident(POD) for name, keeper in self._kept.items()})
+        )
 
     def _differences(self, state: State, resident: Resident) -> str:
         now, kept = self._look()

@@ -45,7 +45,11 @@ class Peer:
                 env=self._environment,
                 start_new_session=True,
             )
-        self._answer("start", self._ready_s)
+        try:
+            self._answer("start", self._ready_s)
+        except BaseException:
+            self.kill()
+            raise
 
     def ask(self, do: str, *, limit_s: float = 30.0, **arguments: Any) -> Any:
         """Have it do something; what it says to that."""

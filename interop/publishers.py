@@ -163,7 +163,7 @@ def restart_that_has_passed_the_last_number(engine: Publisher, stage: Stage) -> 
 
 def killed(engine: Publisher, stage: Stage) -> None:
     follower = _following(engine, stage)
-    for batches in (5, 40, 80):
+    for batches in (5, 30, 90):  # so that no life ends with what another had
         engine.does("run", 40)
         engine.kill()
         engine.come_back()

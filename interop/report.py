@@ -37,7 +37,7 @@ def in_order(rows: Sequence[Row]) -> bool:
     return Outcome.EQUAL in outcomes and not outcomes & {Outcome.UNEQUAL, Outcome.BROKEN}
 
 
-def as_text(rows: Sequence[Row]) -> str:
+def as_text(rows: Sequence[Row], *, finished: bool = True) -> str:
     """A paragraph for each engine and version, and the sum of it."""
     lines: list[str] = []
     heading = None
@@ -47,14 +47,16 @@ def as_text(rows: Sequence[Row]) -> str:
         lines.append(f"  {row.scenario:<46} {row.outcome:<16} {row.seconds:>6.1f} s  {row.why}".rstrip())
     counted = Counter(row.outcome for row in rows)
     total = ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome if counted[outcome])
-    return "\n".join([*lines, "", f"{total or 'nothing was played'}; {sum(row.seconds for row in rows):.0f} s", _verdict(rows)])
+    return "\n".join([*lines, "", f"{total or 'nothing was played'}; {sum(row.seconds for row in rows):.0f} s", _verdict(rows, finished)])
 
 
-def as_json(rows: Sequence[Row]) -> dict[str, Any]:
-    return {"ok": in_order(rows), "rows": [asdict(row) for row in rows]}
+def as_json(rows: Sequence[Row], *, finished: bool = True) -> dict[str, Any]:
+    return {"ok": finished and in_order(rows), "rows": [asdict(row) for row in rows]}
 
 
-def _verdict(rows: Sequence[Row]) -> str:
+def _verdict(rows: Sequence[Row], finished: bool) -> str:
     if not in_order(rows):
         return "NOT in order"
+    if not finished:
+        return "in order until it was ended"
     return "in order" if {row.outcome for row in rows} == {Outcome.EQUAL} else "in order, as far as it was tried"
