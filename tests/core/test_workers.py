@@ -193,3 +193,20 @@ def test_no_client_takes_more_than_its_share() -> None:
     finally:
         gate.set()
         workers.close(WAIT_S)
+
+
+@pytest.mark.parametrize("lane", ["", "its own"], ids=["without a lane", "in a lane of its own"])
+def test_a_client_with_many_jobs_waiting_delays_anothers_one_by_two_of_them(lane: str) -> None:
+    """While 499 wait: those next in the greedy client's two lines are run before, and one thread may show the order."""
+    workers, started, gate, done = Workers(1, 1000, 500, NAME), threading.Event(), threading.Event(), []
+    try:
+        workers.submit("", lambda: (started.set(), gate.wait(WAIT_S)), b"greedy")  # type: ignore[arg-type, return-value]
+        assert started.wait(WAIT_S)
+        for number in range(499):
+            assert workers.submit("greedy" if number % 2 else "", lambda: done.append(b"greedy"), b"greedy")
+        assert workers.submit(lane, lambda: done.append(b"other"), b"other")
+    finally:
+        gate.set()
+        assert workers.close(WAIT_S)
+    assert done.index(b"other") == 2
+    assert len(done) == 500

@@ -1,19 +1,18 @@
 """Worker threads with lanes: jobs of one lane run one after the other, in order; lanes run beside each other.
 
-No client has more than its share of them: what one sends too fast is refused, and the others notice nothing.
+No client has more than its share of them: clients take turns (see `protocol.turns`), and what one sends too fast is refused.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from kato_transport.protocol.turns import Task, Turns
+
 Job = Callable[[], None]
-Task = tuple[str, Job, bytes]
-"""A job with its lane and its client."""
 
 log = logging.getLogger("kato_transport.workers")
 
@@ -22,7 +21,8 @@ class Workers:
     """Up to `threads` threads, started as they are needed; at most `queue_limit` jobs wait, and at most `client_limit` of one
     client wait or run.
 
-    The empty lane is no lane: its jobs run beside each other. The empty client is nobody, and has no limit of its own.
+    The empty lane is no lane: its jobs run beside each other. The empty client is nobody in particular: it takes its turns as
+    one client, and has no limit of its own.
     """
 
     def __init__(self, threads: int, queue_limit: int, client_limit: int, name: str) -> None:
@@ -30,11 +30,11 @@ class Workers:
         self._client_limit = client_limit
         self._max_threads = threads
         self._name = name
-        self._ready: SimpleQueue[Task | None] = SimpleQueue()
-        self._lanes: dict[str, deque[Task]] = {}
+        self._turns: Turns[Job] = Turns()
         self._of_client: dict[bytes, int] = {}
         self._threads: list[threading.Thread] = []
         self._state = threading.Condition()
+        self._wake: SimpleQueue[None] = SimpleQueue()  # idle threads wait here: it wakes them faster than a condition does
         self._idle = 0
         self._waiting = 0
         self._running = 0
@@ -52,13 +52,8 @@ class Workers:
                     return False
                 self._of_client[client] = of_client + 1
             self._waiting += 1
-            if lane and lane in self._lanes:
-                self._lanes[lane].append((lane, job, client))
-                return True
-            if lane:
-                self._lanes[lane] = deque()
-            self._ready.put((lane, job, client))
-            self._engage_thread()
+            if self._turns.add(client, lane, job):
+                self._engage_thread()
         return True
 
     def close(self, drain_s: float = 0.0) -> bool:
@@ -68,14 +63,12 @@ class Workers:
         Python cannot stop: its thread is a daemon.
         """
         with self._state:
-            first, self._closed = not self._closed, True
+            self._closed = True
             self._state.wait_for(lambda: self._waiting + self._running == 0, drain_s)
             self._stopped = True
-            self._lanes.clear()
             ended = self._running == 0
-        if first:
-            for _ in self._threads:
-                self._ready.put(None)
+        for _ in self._threads:
+            self._wake.put(None)
         if ended and threading.current_thread() not in self._threads:
             for thread in self._threads:
                 thread.join()
@@ -84,36 +77,42 @@ class Workers:
     def _engage_thread(self) -> None:
         if self._idle:
             self._idle -= 1
+            self._wake.put(None)
         elif len(self._threads) < self._max_threads:
             thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def _work(self) -> None:
-        while (task := self._ready.get()) is not None:
-            lane, job, client = task
+        while not self._stopped:
             with self._state:
-                if self._stopped:
-                    return
-                self._waiting -= 1
-                self._running += 1
-            try:
-                job()
-            except BaseException:  # a handler's sys.exit ends neither this thread nor its lane
-                log.exception("a job of %s failed", self._name)
-            with self._state:
-                self._finish(lane, client)
+                task = self._take()
+            while task is not None:
+                client, lane, job = task
+                try:
+                    job()
+                except BaseException:  # a handler's sys.exit ends neither this thread nor its lane
+                    log.exception("a job of %s failed", self._name)
+                del task, job  # an idle thread keeps no request alive
+                with self._state:
+                    self._finish(client, lane)
+                    task = self._take()
+            self._wake.get()
 
-    def _finish(self, lane: str, client: bytes) -> None:
-        """Hand on the lane's next job, or else say that this thread is free for one."""
+    def _take(self) -> Task[Job] | None:
+        """The next job; None where this thread is to wait for one."""
+        task = None if self._stopped else self._turns.start()
+        if task is None:
+            self._idle += 1
+        else:
+            self._waiting -= 1
+            self._running += 1
+        return task
+
+    def _finish(self, client: bytes, lane: str) -> None:
         self._running -= 1
         if client and (left := self._of_client.pop(client) - 1):
             self._of_client[client] = left
-        tasks = self._lanes.get(lane)
-        if tasks:
-            self._ready.put(tasks.popleft())
-        else:
-            self._lanes.pop(lane, None)
-            self._idle += 1
+        self._turns.ended(lane)
         if self._closed:
             self._state.notify_all()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kato_transport_kv_events.discovery import Discovery, DiscoveryStats, Roster, open_discovery
     from kato_transport_kv_events.hashing import sglang_block_hashes, vllm_block_hashes, vllm_root
-    from kato_transport_kv_events.index import BlockIndex, IndexStats, Match, PodMatch, Request
+    from kato_transport_kv_events.index import BlockIndex, IndexStats, Match, PodMatch, Request, Scored, Scorer, Snapshot
     from kato_transport_kv_events.stream import Checkpoint, Flaw, Policy, State, StreamSettings
     from kato_transport_kv_events.subscription import (
         HandlerStats,
@@ -40,6 +40,9 @@ __all__ = [
     "Policy",
     "Request",
     "Roster",
+    "Scored",
+    "Scorer",
+    "Snapshot",
     "Source",
     "SourceStats",
     "State",
@@ -56,7 +59,7 @@ _HOMES = {
     **dict.fromkeys(("Batch", "UndecodableBatch", "decode_batch"), "wire"),
     **dict.fromkeys(("Discovery", "DiscoveryStats", "Roster", "open_discovery"), "discovery"),
     **dict.fromkeys(("sglang_block_hashes", "vllm_block_hashes", "vllm_root"), "hashing"),
-    **dict.fromkeys(("BlockIndex", "IndexStats", "Match", "PodMatch", "Request"), "index"),
+    **dict.fromkeys(("BlockIndex", "IndexStats", "Match", "PodMatch", "Request", "Scored", "Scorer", "Snapshot"), "index"),
     **dict.fromkeys(("Checkpoint", "Flaw", "Policy", "State", "StreamSettings"), "stream"),
     **dict.fromkeys(("HandlerStats", "KVEventManager", "Limits", "ListenerStats", "Source", "SourceStats"), "subscription"),
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 from kato_transport_kv_events.index.block_index import BlockIndex
 from kato_transport_kv_events.index.match import Match, PodMatch
 from kato_transport_kv_events.index.request import Request
+from kato_transport_kv_events.index.scorer import Scored, Scorer
+from kato_transport_kv_events.index.snapshot import Snapshot
 from kato_transport_kv_events.index.stats import IndexStats
 
-__all__ = ["BlockIndex", "IndexStats", "Match", "PodMatch", "Request"]
+__all__ = ["BlockIndex", "IndexStats", "Match", "PodMatch", "Request", "Scored", "Scorer", "Snapshot"]

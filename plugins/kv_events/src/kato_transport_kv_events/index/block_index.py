@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from kato_transport import DecodeError, InvalidSetting, inline
 from kato_transport.events import AllBlocksCleared, BlockHash, BlockRemoved, BlockStored, ExtraKey, KVEvent, TokenId
@@ -17,9 +17,15 @@ from kato_transport_kv_events.index.match import Match
 from kato_transport_kv_events.index.patrol import Patrol
 from kato_transport_kv_events.index.reach import Reach, by_hashes, by_keys
 from kato_transport_kv_events.index.request import Request
+from kato_transport_kv_events.index.rows import restore, rows_of
+from kato_transport_kv_events.index.snapshot import Snapshot
 from kato_transport_kv_events.index.sources import Holders, IndexedSource
 from kato_transport_kv_events.index.stats import IndexStats, MatchTally, estimated_bytes
 from kato_transport_kv_events.stream.trust import Flaw, State
+
+if TYPE_CHECKING:
+    from kato_transport_kv_events.stream import Checkpoint
+    from kato_transport_kv_events.subscription import KVEventManager
 
 MAX_BLOCKS: Final = 8_000_000
 MAX_SOURCE_BLOCKS: Final = 4_000_000
@@ -31,7 +37,7 @@ class BlockIndex:
     """A handler of events that knows which blocks every source has; safe to be shared by threads.
 
     `counting` says what a block is that is stored again: with `copies`, another physical copy, which is removed by itself;
-    with `set`, the same one told of again, as vLLM does with `kv_cache_report_mode="full"`. At most `max_blocks` different
+    with `set`, the same one told of again, as vLLM does with `kv_cache_report_mode="full"`. At most `max_blocks` hashes of
     blocks are kept, about 120 bytes each, and those given up that were stored and matched longest ago; a source that has
     more than `max_source_blocks` is forgotten, and begins anew. Either makes sources `partial`.
     """
@@ -48,11 +54,10 @@ class BlockIndex:
         if max_blocks < 1 or max_source_blocks < 1:
             raise InvalidSetting(f"max_blocks {max_blocks}, max_source_blocks {max_source_blocks}; expected at least 1")
         self._lock = threading.Lock()
-        self._contents = Contents()
-        self._holders = Holders()
-        self._marks = Marks(self._contents, counted=counting == "copies")
-        self._filing = Filing(self._contents, self._holders, self._marks, max_source_blocks)
-        self._patrol = Patrol(self._contents, self._holders, self._marks, max_blocks, self._gave_up)
+        self._counted = counting == "copies"
+        self._max_blocks = max_blocks
+        self._max_source_blocks = max_source_blocks
+        self._begin()
         self._matches = MatchTally()
         self._events = 0
         self._flaws: list[tuple[IndexedSource, Flaw]] = []
@@ -65,7 +70,8 @@ class BlockIndex:
         """Take an event in. Gaps need nothing here: what they cost is in the source's state."""
         with self._lock:
             self._events += 1
-            source = self._holders.source(event.origin.pod, event.origin.rank)
+            origin = event.origin
+            source = self._holders.sources.get((origin.pod, origin.rank)) or self._holders.source(origin.pod, origin.rank)
             kind = type(event)
             if kind is BlockStored:
                 self._store(source, event)  # type: ignore[arg-type]
@@ -73,7 +79,7 @@ class BlockIndex:
                 self._filing.removed_blocks(source, event)  # type: ignore[arg-type]
             elif kind is AllBlocksCleared:
                 self._holders.forget(source)
-            if self._patrol.is_due:
+            if self._holders.dead or self._contents.names > self._max_blocks:
                 self._patrol.walk()
         if self._flaws:
             self._report()
@@ -138,14 +144,16 @@ class BlockIndex:
         *,
         model: str = "",
         lora_name: str | int | None = None,
-        cache_salt: str | None = None,
     ) -> Match:
-        """Who has how many leading blocks of a request, given as the engine's hashes of its blocks from the first one on."""
+        """Who has how many leading blocks of a request, given as the engine's hashes of its blocks from the first one on.
+
+        What else keeps prefixes apart is in engines' hashes, but for the adapter with some.
+        """
         began = perf_counter_ns()
         with self._lock:
             reaches = []
             for key, space in self._contents.spaces.items():
-                if key.model == model and key.lora == lora_name and key.cache_salt in (None, cache_salt):
+                if key.model == model and key.lora == (lora_name or None):
                     reach = Reach(Shape(key.block_size), len(hashes), self._holders)
                     by_hashes(space, hashes, reach)
                     reaches.append(reach)
@@ -157,11 +165,28 @@ class BlockIndex:
             source = self._holders.sources.get((pod, rank))
             holders = source.holders.values() if source is not None else ()
             return {
-                (holder.medium, holder.group, name): 1 + holder.copies.get(name, 0)
+                (holder.medium, holder.group, name): copies
                 for holder in holders
                 for segment in self._contents.segments
-                for name in segment.hashes_held_by(holder.bit)
+                for name, copies in segment.copies_of(holder.bit)
             }
+
+    # --- kept ---------------------------------------------------------------------------------------------------
+
+    def snapshot(self, manager: KVEventManager) -> Snapshot:
+        """All there is, with where the manager's sources stand, between two of their batches."""
+
+        def take(checkpoints: Mapping[tuple[str, int], Checkpoint]) -> Snapshot:
+            with self._lock:
+                return Snapshot.taken(checkpoints, rows_of(self._contents, self._holders))
+
+        return manager.at_rest(take)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Hold what a snapshot holds, and nothing else. Sources are to be added after, with their checkpoints."""
+        with self._lock:
+            self._begin()
+            restore(snapshot.rows, self._contents, self._holders)
 
     def stats(self) -> IndexStats:
         """What is counted."""
@@ -172,10 +197,11 @@ class BlockIndex:
                 sources=len(holders.sources),
                 holders=len(holders.by_bit),
                 blocks=contents.blocks,
+                names=contents.names,
                 resident=sum(source.blocks for source in holders.sources.values()),
                 segments=len(contents.segments),
                 orphans=sum(len(segment.hashes) for segment in waiting),
-                bytes=estimated_bytes(contents.blocks, len(contents.segments)),
+                bytes=estimated_bytes(contents.names, len(contents.segments)),
                 events=self._events,
                 stored=filing.stored,
                 removed=filing.removed,
@@ -190,6 +216,14 @@ class BlockIndex:
             )
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """With nothing at all."""
+        self._contents = Contents()
+        self._holders = Holders()
+        marks = Marks(self._contents, counted=self._counted)
+        self._filing = Filing(self._contents, self._holders, marks, self._max_source_blocks)
+        self._patrol = Patrol(self._contents, self._holders, marks, self._max_blocks, self._gave_up)
 
     def _store(self, source: IndexedSource, event: BlockStored) -> None:
         try:

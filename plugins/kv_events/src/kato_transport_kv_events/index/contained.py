@@ -26,9 +26,9 @@ def content_of(event: BlockStored) -> Content | None:
 def _ids(event: BlockStored) -> tuple[array[int] | None, int]:
     """The tokens of the blocks and those ahead, and how many these are."""
     packed, ahead = event.token_ids, event.lookahead_token_ids
-    if packed.bigrams:
-        return unpaired(list(packed)), 1  # type: ignore[arg-type]
     ids = packed.as_array()
+    if packed.bigrams:
+        return unpaired(ids), 1
     if ahead is None or not any(ahead):
         return ids, 0
     last = ahead[-1]  # of the blocks before it, what is behind them are the blocks that follow
@@ -40,7 +40,7 @@ def _ids(event: BlockStored) -> tuple[array[int] | None, int]:
 def _extras(event: BlockStored) -> Extras | None:
     """Without the adapter's name, which is part of the space; a salt is the last extra key of a prefix's first block."""
     extras = [_without(event.lora_name, keys) for keys in event.extra_keys or [None] * len(event.block_hashes)]
-    if event.cache_salt is not None and event.parent_block_hash is None:
+    if event.cache_salt and event.parent_block_hash is None:
         extras[0] = (*(extras[0] or ()), event.cache_salt)
     return extras if any(extras) else None
 

@@ -15,8 +15,6 @@ class SpaceKey(NamedTuple):
     model: str
     lora: str | int | None
     """The adapter's name, or its id where an old engine does not say the name."""
-    cache_salt: str | None
-    """Where events have it as a field; engines that hash it instead need no space for it."""
     block_size: int
 
 
@@ -46,6 +44,8 @@ class Contents:
         self.segments: list[Segment] = []
         self.blocks = 0
         """In all segments; whoever has them, each counts once."""
+        self.names = 0
+        """Hashes under which they are filed, which is what memory goes by."""
 
     def space(self, key: SpaceKey) -> Space:
         space = self.spaces.get(key)
@@ -90,12 +90,13 @@ class Contents:
         for name in segment.hashes:
             del by_hash[name]
         for alias in segment.aliases or ():
-            _forget_names(alias)
+            self._forget_names(alias)
         if segment.keys:
             del self.first[int.from_bytes(segment.keys[:8], "little")]
         if segment.orphan is not None:
             self._wait_no_more(segment, segment.orphan.parent)
         self.blocks -= len(segment.hashes)
+        self.names -= len(segment.hashes)
         self._vacate(segment)
 
     def alias(self, segment: Segment, position: int, space: Space, hashes: list[BlockHash], bit: int) -> None:
@@ -111,6 +112,7 @@ class Contents:
         alias.hashes[position:end] = hashes
         alias.users |= bit
         space.by_hash.update(dict.fromkeys(hashes, segment))
+        self.names += len(hashes)
 
     def uses(self, segment: Segment, block_hash: BlockHash, bit: int) -> None:
         """A holder goes by this hash, and those beside it, of a segment that has several of each block."""
@@ -124,18 +126,26 @@ class Contents:
         """Holders have nothing of a segment any more: hashes by which only they went are of no use."""
         if segment.aliases is None:
             return
+        segment.users &= ~bits
         kept: list[Alias] = []
         for alias in segment.aliases:
             alias.users &= ~bits
             if alias.users:
                 kept.append(alias)
             else:
-                _forget_names(alias)
+                self._forget_names(alias)
         segment.aliases = kept or None
 
     def _name(self, segment: Segment, hashes: list[BlockHash]) -> None:
         segment.space.by_hash.update(dict.fromkeys(hashes, segment))
         self.blocks += len(hashes)
+        self.names += len(hashes)
+
+    def _forget_names(self, alias: Alias) -> None:
+        for name in alias.hashes:
+            if name is not None:
+                del alias.space.by_hash[name]
+                self.names -= 1
 
     def _wait_no_more(self, segment: Segment, parent: BlockHash) -> None:
         waiting = segment.space.waiting
@@ -148,9 +158,3 @@ class Contents:
         if last is not segment:
             self.segments[segment.slot] = last
             last.slot = segment.slot
-
-
-def _forget_names(alias: Alias) -> None:
-    for name in alias.hashes:
-        if name is not None:
-            del alias.space.by_hash[name]

@@ -9,7 +9,7 @@ from kato_transport_kv_events.index.contents import Contents, Space, SpaceKey
 from kato_transport_kv_events.index.marks import Marks
 from kato_transport_kv_events.index.removing import remove
 from kato_transport_kv_events.index.sources import Holder, Holders, IndexedSource
-from kato_transport_kv_events.index.storing import Run, Storing
+from kato_transport_kv_events.index.storing import Storing
 
 REMOTE: Final = "REMOTE"
 MANY_SPACES: Final = 1024
@@ -34,7 +34,7 @@ class Filing:
 
     def stored_blocks(self, source: IndexedSource, event: BlockStored) -> bool:
         """False where the source had more than it may, and begins anew with this; `DecodeError` where the tokens are none."""
-        hashes = list(event.block_hashes)
+        hashes = event.block_hashes
         if not hashes:
             return True
         if event.locality == REMOTE:
@@ -50,7 +50,7 @@ class Filing:
         if not holder.windowed and _is_windowed(event):
             self._holders.set_windowed(holder)
         self.stored += len(hashes)
-        self._storing.store(Run(self._space(source, event, hashes), holder, hashes, event.parent_block_hash, event))
+        self._storing.store(self._space(source, event), holder, event)
         return fits
 
     def removed_blocks(self, source: IndexedSource, event: BlockRemoved) -> None:
@@ -64,19 +64,23 @@ class Filing:
         self.unknown_removals += max(0, len(hashes) - found)
 
     def drop_empty_spaces(self) -> None:
-        """Salts and adapters come and go."""
+        """Adapters come and go."""
         self._contents.drop_empty_spaces()
         for source in self._holders.sources.values():
             source.spaces = {key: space for key, space in source.spaces.items() if space.by_hash}
 
-    def _space(self, source: IndexedSource, event: BlockStored, hashes: list[BlockHash]) -> Space:
+    def _space(self, source: IndexedSource, event: BlockStored) -> Space:
         if event.block_size <= 0:
-            return self._space_of_unsized(source, event.origin.model, hashes[0])
+            return self._space_of_unsized(source, event.origin.model, event.block_hashes[0])
         lora = event.lora_name if event.lora_name is not None else event.lora_id
-        key = SpaceKey(event.origin.model, lora, event.cache_salt, event.block_size)
-        space = source.spaces.get(key) or self._new_space(source, key)
+        key = (event.origin.model, lora, event.block_size)
+        space = source.spaces.get(key)
+        if space is None:
+            if not event.token_ids:  # of an offload connector; the size is not that of the blocks either
+                return self._space_of_unsized(source, event.origin.model, event.block_hashes[0])
+            space = self._new_space(source, SpaceKey(*key))
         if source.has_unsized:
-            self._storing.adopt(self._contents.space(_unsized(key.model)), space, hashes)
+            self._storing.adopt(self._contents.space(_unsized(event.origin.model)), space, event.block_hashes)
         return space
 
     def _space_of_unsized(self, source: IndexedSource, model: str, block_hash: BlockHash) -> Space:
@@ -97,7 +101,7 @@ class Filing:
 
 def _unsized(model: str) -> SpaceKey:
     """Where blocks are filed that came without their size, as offload connectors send them."""
-    return SpaceKey(model, None, None, 0)
+    return SpaceKey(model, None, 0)
 
 
 def _is_windowed(event: BlockStored) -> bool:

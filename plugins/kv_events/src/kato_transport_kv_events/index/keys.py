@@ -13,12 +13,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain as joined
-from itertools import pairwise
 from struct import Struct, pack
-from typing import Final
+from typing import Final, NamedTuple
 
-from attrs import frozen
 from msgspec import msgpack
 from xxhash import xxh3_64_intdigest
 
@@ -30,8 +27,7 @@ Extras = Sequence[tuple[ExtraKey, ...] | None]
 """What else than tokens tells blocks apart, for each block."""
 
 
-@frozen
-class Keys:
+class Keys(NamedTuple):  # made for every event, at half of what attrs takes
     """The keys of consecutive blocks, in both forms in which they are needed."""
 
     numbers: list[int]
@@ -42,8 +38,7 @@ class Keys:
         return Keys(self.numbers[start:end], self.packed[start * KEY_BYTES : end * KEY_BYTES])
 
 
-@frozen
-class Shape:
+class Shape(NamedTuple):
     """How tokens are cut into blocks."""
 
     block_size: int
@@ -65,13 +60,20 @@ def key_at(packed: bytes, position: int) -> int:
     return int.from_bytes(packed[start : start + KEY_BYTES], "little")
 
 
+def next_key(packed: bytes, ids: array[int]) -> tuple[int, bytes]:
+    """The key of one block more, of just these tokens, in both forms."""
+    key = xxh3_64_intdigest(ids, int.from_bytes(packed[-KEY_BYTES:], "little"))
+    return key, key.to_bytes(KEY_BYTES, "little")
+
+
 def chain(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None = None) -> Keys:
     """The keys of so many blocks of tokens, chained to `parent`; tokens beyond them are looked ahead at, or passed over."""
     if shape.lookahead or extras is not None:
         return _chain_with(ids, blocks, shape, parent, extras)
-    width = shape.block_size * TOKEN_BYTES
+    if len(ids) > blocks * shape.block_size:
+        ids = ids[: blocks * shape.block_size]
     key, digest = parent, xxh3_64_intdigest
-    return _packed([key := digest(block, key) for (block,) in _blocks_of(width)(ids.tobytes()[: blocks * width])])
+    return _packed([key := digest(block, key) for (block,) in _blocks_of(shape.block_size)(ids)])
 
 
 def _chain_with(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None) -> Keys:
@@ -92,8 +94,8 @@ def _packed(numbers: list[int]) -> Keys:
 
 
 @lru_cache(maxsize=64)
-def _blocks_of(width: int) -> Callable[[bytes], Iterator[tuple[bytes]]]:
-    return Struct(f"{width}s").iter_unpack
+def _blocks_of(block_size: int) -> Callable[[array[int]], Iterator[tuple[bytes]]]:
+    return Struct(f"{block_size * TOKEN_BYTES}s").iter_unpack
 
 
 def agreeing(one: bytes, other: bytes) -> int:
@@ -106,8 +108,8 @@ def agreeing(one: bytes, other: bytes) -> int:
     return (different & -different).bit_length() - 1 >> 6
 
 
-def unpaired(ids: Sequence[tuple[int, int]]) -> array[int] | None:
-    """The tokens that bigrams were made of: each one's first, and the last one's second; None where they do not overlap."""
-    if any(before[1] != after[0] for before, after in pairwise(ids)):
+def unpaired(pairs: array[int]) -> array[int] | None:
+    """The tokens that bigrams, one after another, were made of; None where they do not overlap."""
+    if pairs[1:-1:2] != pairs[2::2]:
         return None
-    return array("I", joined((pair[0] for pair in ids), (ids[-1][1],)))
+    return pairs[::2] + pairs[-1:]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kato_transport.events import BlockHash
 from kato_transport_kv_events.index.contents import Contents
-from kato_transport_kv_events.index.segment import Segment
+from kato_transport_kv_events.index.segment import Segment, positions
 from kato_transport_kv_events.index.sources import Holder
 
 
@@ -26,7 +26,7 @@ class Marks:
         span = ((1 << len(hashes)) - 1) << start
         had = segment.held_by(bit)
         if had & span and self._counted:
-            self._count_copies(had >> start, hashes, holder)
+            _count_copies(segment, had & span, bit)
         if segment.aliases is not None:
             self._contents.uses(segment, hashes[0], bit)
         if had == everything:
@@ -56,14 +56,15 @@ class Marks:
         if not gone:
             return 0
         known = gone.bit_count()
-        if holder.copies:
-            gone = self._without_copies(gone, start, hashes, holder)
-        self._set(segment, bit, had, had & ~gone)
-        holder.source.blocks -= gone.bit_count()
+        if segment.copies is not None:
+            gone = _without_copies(segment, gone, bit)
+        if gone:
+            self._take(segment, bit, had ^ gone)
+            holder.source.blocks -= gone.bit_count()
         return known
 
     def free(self, segment: Segment, holders: Sequence[Holder]) -> None:
-        """None of the holders, who are all of those alive, has anything of it; their further copies stay counted."""
+        """None of the holders, who are all of those alive, has anything of it."""
         for holder in holders:
             holder.source.blocks -= segment.held_by(holder.bit).bit_count()
         self._contents.free(segment)
@@ -73,19 +74,20 @@ class Marks:
         segment.full &= ~bits
         if segment.part is not None:
             segment.part = {bit: bitmap for bit, bitmap in segment.part.items() if not bit & bits} or None
+        if segment.copies is not None:
+            segment.copies = {place: count for place, count in segment.copies.items() if not place[0] & bits} or None
         self._left(segment, bits)
 
-    def _set(self, segment: Segment, bit: int, had: int, has: int) -> None:
-        if has == had:
-            return
+    def _take(self, segment: Segment, bit: int, left: int) -> None:
+        """What is left of what a holder had."""
         segment.full &= ~bit
-        if has:
-            if segment.part is None:
-                segment.part = {}
-            segment.part[bit] = has
-            return
-        self._drop_part(segment, bit)
-        self._left(segment, bit)
+        if not left:
+            self._drop_part(segment, bit)
+            self._left(segment, bit)
+        elif segment.part is None:
+            segment.part = {bit: left}
+        else:
+            segment.part[bit] = left
 
     def _left(self, segment: Segment, bits: int) -> None:
         if not segment.full and segment.part is None:
@@ -98,18 +100,22 @@ class Marks:
             segment.part.pop(bit, None)
             segment.part = segment.part or None
 
-    def _count_copies(self, had: int, hashes: Sequence[BlockHash], holder: Holder) -> None:
-        for position, name in enumerate(hashes):
-            if had >> position & 1:
-                holder.copies[name] = holder.copies.get(name, 0) + 1
 
-    def _without_copies(self, gone: int, start: int, hashes: Sequence[BlockHash], holder: Holder) -> int:
-        """What is gone when of blocks with further copies one copy went."""
-        copies = holder.copies
-        for position, name in enumerate(hashes, start):
-            if name in copies and gone >> position & 1:
-                gone &= ~(1 << position)
-                copies[name] -= 1
-                if not copies[name]:
-                    del copies[name]
-        return gone
+def _count_copies(segment: Segment, again: int, bit: int) -> None:
+    """A holder has one copy more of each block in a bitmap."""
+    copies = segment.copies = segment.copies or {}
+    for position in positions(again):
+        copies[bit, position] = copies.get((bit, position), 0) + 1
+
+
+def _without_copies(segment: Segment, gone: int, bit: int) -> int:
+    """What is gone when of blocks with further copies one copy went."""
+    copies = segment.copies or {}
+    for position in positions(gone):
+        if (bit, position) in copies:
+            gone ^= 1 << position
+            copies[bit, position] -= 1
+            if not copies[bit, position]:
+                del copies[bit, position]
+    segment.copies = copies or None
+    return gone

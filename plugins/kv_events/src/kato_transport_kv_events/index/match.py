@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -59,8 +59,12 @@ class Match:
     @cached_property
     def pods(self) -> tuple[PodMatch, ...]:
         """Everybody who has any; with the state of when this is first asked for."""
-        found = [pod for reach in self._reaches for pod in _pods_of(reach)]
-        return tuple(sorted(found, key=lambda pod: (-pod.blocks * pod.block_size, TRUST.index(pod.state), pod.pod, pod.rank)))
+        best: dict[IndexedSource, PodMatch] = {}
+        for reach in self._reaches:
+            for source, pod in _pods_of(reach):
+                if source not in best or _tokens(pod) > _tokens(best[source]):
+                    best[source] = pod
+        return tuple(sorted(best.values(), key=lambda pod: (-_tokens(pod), TRUST.index(pod.state), pod.pod, pod.rank)))
 
     @property
     def _leading_shape(self) -> Shape:
@@ -72,40 +76,49 @@ class Match:
         return f"Match(block_size={self.block_size}, blocks={self.blocks}, pods={self.pods!r})"
 
 
-def _pods_of(reach: Reach) -> Iterable[PodMatch]:
-    by_source: dict[IndexedSource, dict[Holder, int]] = {}
-    for holder, blocks in reach.holders():
-        by_source.setdefault(holder.source, {})[holder] = blocks
-    together = {reach.by_bit[bits & -bits]: blocks for bits, blocks in reach.joint_ends}
-    jointly = {(holder.source, holder.group): blocks for holder, blocks in together.items()}
-    for source, found in by_source.items():
-        if pod := _pod(source, found, jointly, reach.shape.block_size):
-            yield pod
+def _tokens(pod: PodMatch) -> int:
+    return pod.blocks * pod.block_size
 
 
-def _pod(
+def _pods_of(reach: Reach) -> Iterable[tuple[IndexedSource, PodMatch]]:
+    has = dict(reach.holders())
+    together = {reach.joint[bits]: blocks for bits, blocks in reach.joint_ends}
+    for source in {holder.source for holder in has}:
+        members = reach.members[source]
+        if blocks := _in_any(source, members, has, together):
+            yield (
+                source,
+                PodMatch(
+                    pod=source.pod,
+                    rank=source.rank,
+                    blocks=blocks,
+                    by_medium={medium: count for medium in _media(members) if (count := _in_medium(medium, members, has))},
+                    state=source.state,
+                    generation=members[0].generation,
+                    block_size=reach.shape.block_size,
+                ),
+            )
+
+
+def _in_any(
     source: IndexedSource,
-    found: dict[Holder, int],
-    jointly: dict[tuple[IndexedSource, int | None], int],
-    block_size: int,
-) -> PodMatch | None:
-    """With several groups a prefix is there as far as all of them have it."""
-    siblings = [holder for holder in source.holders.values() if not holder.windowed]
-    whole: dict[int | None, int] = {}
-    by_medium: dict[str, int] = {}
-    for holder in {*siblings, *found}:
-        blocks = found.get(holder, 0)
-        by_medium[holder.medium] = min(blocks, by_medium.get(holder.medium, blocks))
-        whole[holder.group] = jointly.get((source, holder.group), max(blocks, whole.get(holder.group, 0)))
-    blocks = min(whole.values())
-    if not blocks:
-        return None
-    return PodMatch(
-        pod=source.pod,
-        rank=source.rank,
-        blocks=blocks,
-        by_medium={medium: count for medium, count in sorted(by_medium.items()) if count},
-        state=source.state,
-        generation=next(iter(found)).generation,
-        block_size=block_size,
-    )
+    members: Sequence[Holder],
+    has: Mapping[Holder, int],
+    together: Mapping[tuple[IndexedSource, int | None], int],
+) -> int:
+    """With several groups, a prefix is there as far as all of them have it; what is of no group is of each."""
+    if len(members) == 1:
+        return has[members[0]]
+    groups = {holder.group for holder in members} - {None} or {None}
+    alone = {holder.group: has.get(holder, 0) for holder in members}
+    return min(together.get((source, group), alone[group]) for group in groups)
+
+
+def _in_medium(medium: str, members: Sequence[Holder], has: Mapping[Holder, int]) -> int:
+    there = {holder.group: has.get(holder, 0) for holder in members if holder.medium == medium}
+    of_none = there.pop(None, 0)
+    return max(of_none, min(there.values(), default=0))
+
+
+def _media(members: Sequence[Holder]) -> list[str]:
+    return sorted({holder.medium for holder in members})

@@ -40,14 +40,10 @@ class Patrol:
         self.evictions = 0
         """Blocks given up."""
 
-    @property
-    def is_due(self) -> bool:
-        return self._holders.dead != 0 or self._contents.blocks > self._max_blocks
-
     def walk(self) -> None:
         for _ in range(SWEPT_AT_ONCE):
             self._step()
-        while self._contents.blocks > self._max_blocks:
+        while self._contents.names > self._max_blocks:
             self._step()
 
     def _step(self) -> None:
@@ -59,7 +55,7 @@ class Patrol:
         segment = self._contents.segments[self._hand]
         if self._sweeping:
             self._marks.wipe(segment, self._sweeping)
-        if self._contents.blocks > self._max_blocks:
+        if self._contents.names > self._max_blocks:
             self._give_up(segment)
 
     def _begin_round(self) -> None:
@@ -75,8 +71,6 @@ class Patrol:
             return
         holders = self._holders.among(segment.holders)
         for holder in holders:
-            for name in holder.copies.keys() & set(segment.hashes) if holder.copies else ():
-                del holder.copies[name]
             self._given_up(holder.source)
         if holders:
             self.evictions += len(segment.hashes)

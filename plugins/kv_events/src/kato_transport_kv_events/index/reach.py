@@ -19,25 +19,43 @@ from kato_transport_kv_events.index.sources import Holder, Holders
 class Reach:
     """Of one way to cut a request into blocks."""
 
-    __slots__ = ("_holding", "_joint", "blocks", "by_bit", "in_request", "joint_ends", "out", "shape")
+    __slots__ = (
+        "_holding",
+        "_jointly",
+        "best",
+        "blocks",
+        "by_bit",
+        "in_request",
+        "joint",
+        "joint_ends",
+        "members",
+        "out",
+        "shape",
+    )
 
     def __init__(self, shape: Shape, in_request: int, holders: Holders) -> None:
         self.shape = shape
         self.in_request = in_request
         """Whole blocks in the request."""
-        self.by_bit = holders.by_bit
+        self.by_bit, self.members, self.joint = holders.by_bit, holders.members, holders.joint
         self.blocks = 0
-        """Leading blocks looked at so far, which are those that somebody has."""
+        """Leading blocks looked at so far."""
+        self.best = 0
+        """The most blocks that any holder, or media of a source together, have; known in the end."""
         self.out: list[tuple[int, int]] = []
         """Bits of holders that are out, and how many blocks they have."""
         self.joint_ends: list[tuple[int, int]] = []
         """Bits of a source's media together, and how many blocks they have."""
         self._holding = holders.leading
-        self._joint = holders.joint
+        self._jointly = [*holders.joint]
 
     def pass_over(self, segment: Segment, start: int, count: int) -> bool:
         """The next blocks of the request are these of a segment; whether anybody still has all."""
         holding = segment.full & self._holding
+        segment.used = True
+        if holding == self._holding and not self._jointly:  # as it mostly is
+            self.blocks += count
+            return True
         if segment.part is not None:
             for bit, bitmap in segment.part.items():
                 if bit & self._holding:
@@ -50,23 +68,21 @@ class Reach:
         if holding != self._holding:
             self.out.append((self._holding ^ holding, self.blocks))
             self._holding = holding
-        if self._joint:
-            self._joint = [bits for bits in self._joint if self._have_jointly(bits, segment, start, count)]
+        if self._jointly:
+            self._jointly = [bits for bits in self._jointly if self._have_jointly(bits, segment, start, count)]
         self.blocks += count
-        segment.used = True
-        return bool(holding or self._joint)
+        return bool(holding or self._jointly)
 
     def end(self) -> None:
         """There is no more that anybody could have."""
+        if self._holding or self._jointly:
+            self.best = self.blocks
+        else:
+            self.best = max(blocks for _, blocks in (*self.out, *self.joint_ends, (0, 0)))
         if self._holding:
             self.out.append((self._holding, self.blocks))
-        self.joint_ends += [(bits, self.blocks) for bits in self._joint]
-        self._holding, self._joint = 0, []
-
-    @property
-    def best(self) -> int:
-        """The most blocks that any holder, or media of a source together, have."""
-        return max((blocks for _, blocks in (*self.out, *self.joint_ends)), default=0)
+        self.joint_ends += [(bits, self.blocks) for bits in self._jointly]
+        self._holding, self._jointly = 0, []
 
     def holders(self) -> Iterator[tuple[Holder, int]]:
         """How many leading blocks each holder has, of those that have any."""
@@ -91,14 +107,15 @@ class Reach:
 
 def by_keys(first: dict[int, Segment], wanted: Wanted, reach: Reach) -> None:
     """Look at blocks by their own keys."""
-    at = 0
-    while at < wanted.blocks:
-        wanted.chain_to(at + LONGEST)
-        segment = first.get(wanted.numbers[at])
+    at, blocks, numbers = 0, wanted.blocks, wanted.numbers
+    while at < blocks:
+        if len(numbers) < at + LONGEST:
+            wanted.chain_to(at + LONGEST)
+        segment = first.get(numbers[at])
         if segment is None:
             break
-        theirs = segment.keys
-        ours = wanted.packed[at * KEY_BYTES : at * KEY_BYTES + len(theirs)]
+        theirs, start = segment.keys, at * KEY_BYTES
+        ours = wanted.packed[start : start + len(theirs)]
         count = len(theirs) // KEY_BYTES if ours == theirs else agreeing(theirs, ours)
         if not reach.pass_over(segment, 0, count):
             break

@@ -16,7 +16,10 @@ def remove(marks: Marks, spaces: Iterable[Space], holder: Holder, hashes: Sequen
     An event does not say which space its hashes are of. So where one hash is in several, it goes from all: something may
     be missing then, and nothing is there that is gone.
     """
-    return sum([_remove_from(marks, space, holder, hashes) for space in spaces])
+    found = 0
+    for space in spaces:
+        found += _remove_from(marks, space, holder, hashes)
+    return found
 
 
 def _remove_from(marks: Marks, space: Space, holder: Holder, hashes: Sequence[BlockHash]) -> int:
@@ -26,9 +29,9 @@ def _remove_from(marks: Marks, space: Space, holder: Holder, hashes: Sequence[Bl
         if segment is None:
             at += 1
             continue
-        names = segment.names_with(hashes[at])
+        names = segment.names_with(hashes[at]) if segment.aliases else segment.hashes
         position = names.index(hashes[at])
-        start, run = _run(names, position, hashes, at)
+        start, run = (position, hashes) if len(hashes) == 1 else _run(names, position, hashes, at)
         at += len(run)
         found += marks.remove(segment, start, run, holder)
     return found

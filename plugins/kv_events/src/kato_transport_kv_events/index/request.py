@@ -31,9 +31,9 @@ class Request:
         extra_keys: Extras | None = None,
     ) -> None:
         self.model = model
-        self.lora = lora_name
+        self.lora = lora_name or None
         self._ids = _array(token_ids)
-        self._salt = cache_salt
+        self._salt = cache_salt or None
         self._extra_keys = extra_keys
         self._wanted: dict[Shape, Wanted] = {}
 

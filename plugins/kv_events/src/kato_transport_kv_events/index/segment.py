@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from enum import IntEnum, auto
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from attrs import frozen
 
@@ -21,8 +22,17 @@ LONGEST: Final = 32
 """Blocks of a segment: long enough to make its own cost small for each, short enough that what is compared is."""
 
 
-@frozen
-class Content:
+class Knowledge(IntEnum):
+    """What is known of blocks beside who has them."""
+
+    HASH = auto()
+    TOKENS = auto()
+    """And which block is before them; but not what is in that."""
+    PREFIX = auto()
+    """All that they are made of, and so their keys."""
+
+
+class Content(NamedTuple):
     """What the keys of consecutive blocks are made of."""
 
     ids: array[int]
@@ -59,7 +69,7 @@ class Alias:
 class Segment:
     """Consecutive blocks; without `keys` where their tokens or their parent are not known (yet)."""
 
-    __slots__ = ("aliases", "full", "hashes", "keys", "orphan", "part", "slot", "space", "used", "users")
+    __slots__ = ("aliases", "copies", "full", "hashes", "keys", "orphan", "part", "slot", "space", "used", "users")
 
     def __init__(self, space: Space, hashes: list[BlockHash], keys: bytes, orphan: Orphan | None = None) -> None:
         self.space = space
@@ -71,12 +81,20 @@ class Segment:
         """Bits of the holders that have all blocks."""
         self.part: dict[int, int] | None = None
         """Of the others, by bit: a bitmap of positions."""
+        self.copies: dict[tuple[int, int], int] | None = None
+        """Further physical copies of blocks, beyond the first, by bit and position."""
         self.aliases: list[Alias] | None = None
         self.users = 0
         """Bits of holders that go by `hashes`; kept only beside aliases."""
         self.used = True
         """Whether it was stored to or matched since it was last thought of giving it up."""
         self.slot = -1
+
+    @property
+    def knowledge(self) -> Knowledge:
+        if self.keys:
+            return Knowledge.PREFIX
+        return Knowledge.HASH if self.orphan is None else Knowledge.TOKENS
 
     @property
     def everything(self) -> int:
@@ -104,13 +122,32 @@ class Segment:
                 return alias.hashes
         return self.hashes
 
-    def hashes_held_by(self, bit: int) -> Iterator[BlockHash]:
-        """The hashes of the blocks that a holder has, by which it goes."""
-        held = self.held_by(bit)
+    def is_all_of(self, bit: int, space: Space) -> bool:
+        """Whether one holder has all of it, by its hashes in this space, and nobody else has any: then it may get longer."""
+        return self.full == bit and self.part is None and self.aliases is None and self.space is space and self.keys != b""
+
+    def position(self, block_hash: BlockHash) -> int:
+        """Where the block of this hash is."""
+        hashes = self.hashes
+        if self.aliases is None:
+            return len(hashes) - 1 if hashes[-1] == block_hash else hashes.index(block_hash)  # as parents mostly are last
+        return self.names_with(block_hash).index(block_hash)
+
+    def copies_of(self, bit: int) -> Iterator[tuple[BlockHash, int]]:
+        """The hashes, by which a holder goes, of the blocks that it has, and how many copies of each."""
+        held, copies = self.held_by(bit), self.copies or {}
         names: list[Sequence[BlockHash | None]] = [alias.hashes for alias in self.aliases or () if alias.users & bit]
         if self.aliases is None or self.users & bit:
             names.append(self.hashes)
         for hashes in names:
-            for position, name in enumerate(hashes):
-                if name is not None and held >> position & 1:
-                    yield name
+            for position in positions(held):
+                if (name := hashes[position]) is not None:
+                    yield name, 1 + copies.get((bit, position), 0)
+
+
+def positions(bitmap: int) -> Iterator[int]:
+    """Where its bits are, from the lowest on."""
+    while bitmap:
+        bit = bitmap & -bitmap
+        yield bit.bit_length() - 1
+        bitmap ^= bit

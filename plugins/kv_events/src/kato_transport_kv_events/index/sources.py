@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from kato_transport.events import BlockHash
 from kato_transport_kv_events.stream.trust import State
 
 if TYPE_CHECKING:
-    from kato_transport_kv_events.index.contents import Space, SpaceKey
+    from kato_transport_kv_events.index.contents import Space
 
 SourceKey = tuple[str, int]
 """A pod and one of its ranks."""
@@ -31,8 +29,8 @@ class IndexedSource:
         """What its holders have, a block in two of them counted twice."""
         self.holders: dict[tuple[str, int | None], Holder] = {}
         """By medium and group."""
-        self.spaces: dict[SpaceKey, Space] = {}
-        """Where its hashes are filed."""
+        self.spaces: dict[tuple[str, str | int | None, int], Space] = {}
+        """Where its hashes are filed, by `SpaceKey`."""
         self.has_unsized = False
         """Whether some may be filed without the size of their blocks."""
 
@@ -40,7 +38,7 @@ class IndexedSource:
 class Holder:
     """One medium and group of a source, in one generation."""
 
-    __slots__ = ("bit", "copies", "generation", "group", "medium", "source", "windowed")
+    __slots__ = ("bit", "generation", "group", "medium", "source", "windowed")
 
     def __init__(self, source: IndexedSource, medium: str, group: int | None, bit: int) -> None:
         self.source = source
@@ -50,21 +48,23 @@ class Holder:
         self.generation = source.generation
         self.windowed = False
         """Whether it holds the last blocks before a hit only, so that having no leading ones says nothing."""
-        self.copies: dict[BlockHash, int] = {}
-        """Further physical copies of a block, beyond the first."""
 
 
 class Holders:
-    """All sources and holders. A holder's bit is not used again before no segment has it any more."""
+    """All sources and holders. A holder's bit is not used again before no segment has it any more.
+
+    What an answer needs of `by_bit`, `members` and `joint` is replaced and never changed, so that it may keep them.
+    """
 
     def __init__(self) -> None:
         self.sources: dict[SourceKey, IndexedSource] = {}
         self.by_bit: dict[int, Holder] = {}
-        """Replaced and never changed, so that an answer may keep it."""
         self.leading = 0
         """Bits of those alive whose leading blocks count."""
-        self.joint: list[int] = []
-        """Of these, the bits of one source's group that has several media, which hold a prefix together."""
+        self.members: dict[IndexedSource, tuple[Holder, ...]] = {}
+        """These, by source."""
+        self.joint: dict[int, tuple[IndexedSource, int | None]] = {}
+        """Of these, bits that hold a prefix together: of a source's group, with all its media."""
         self.dead = 0
         """Bits of those that were forgotten, which segments may still have."""
         self._unused: list[int] = []
@@ -82,15 +82,13 @@ class Holders:
             holder = Holder(source, medium, group, self._fresh_bit())
             source.holders[medium, group] = holder
             self.by_bit = {**self.by_bit, holder.bit: holder}
-            self.leading |= holder.bit
-            if len(source.holders) > 1:
-                self._find_joint()
+            self._count_in(source)
         return holder
 
     def set_windowed(self, holder: Holder) -> None:
         holder.windowed = True
         self.leading &= ~holder.bit
-        self._find_joint()
+        self._count_in(holder.source)
 
     def forget(self, source: IndexedSource) -> None:
         """Whatever the source held is gone; at a cost that does not depend on how much it was."""
@@ -100,9 +98,9 @@ class Holders:
         self.by_bit = {bit: holder for bit, holder in self.by_bit.items() if not bit & gone}
         self.leading &= ~gone
         self.dead |= gone
+        self.members = {other: members for other, members in self.members.items() if other is not source}
+        self._hold_jointly(source, {})
         source.holders, source.spaces, source.blocks, source.has_unsized = {}, {}, 0, False
-        if self.joint:
-            self._find_joint()
 
     def swept(self, bits: int) -> None:
         """No segment has these bits any more."""
@@ -122,12 +120,21 @@ class Holders:
             bits ^= bit
         return found
 
-    def _find_joint(self) -> None:
-        together: Counter[tuple[IndexedSource, int | None]] = Counter()
-        for holder in self.by_bit.values():
-            if not holder.windowed:
-                together[holder.source, holder.group] += holder.bit
-        self.joint = [bits for bits in together.values() if bits & (bits - 1)]
+    def _count_in(self, source: IndexedSource) -> None:
+        """A source has other holders. One that is of no group, as some connectors leave it out, is of every group."""
+        members = tuple(holder for holder in source.holders.values() if not holder.windowed)
+        self.members = {**self.members, source: members}
+        joint: dict[int, tuple[IndexedSource, int | None]] = {}
+        for group in {holder.group for holder in members} - {None} or {None}:
+            bits = sum(holder.bit for holder in members if holder.group in (group, None))
+            if bits & (bits - 1):
+                joint[bits] = (source, group)
+        self.leading |= sum(holder.bit for holder in members)
+        self._hold_jointly(source, joint)
+
+    def _hold_jointly(self, source: IndexedSource, joint: dict[int, tuple[IndexedSource, int | None]]) -> None:
+        others = {bits: group for bits, group in self.joint.items() if group[0] is not source}
+        self.joint = {**others, **joint}
 
     def _fresh_bit(self) -> int:
         if self._unused:

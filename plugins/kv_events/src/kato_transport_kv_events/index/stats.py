@@ -24,6 +24,8 @@ class IndexStats:
     """Media and groups of sources."""
     blocks: int
     """Blocks kept, each counted once whoever has it."""
+    names: int
+    """Hashes under which they are filed, of which engines with different seeds have different ones; what is bounded."""
     resident: int
     """Blocks that sources have, each counted for everyone who has it."""
     segments: int
@@ -69,5 +71,5 @@ class MatchTally:
         self.block_buckets[min(1 + (blocks - 1).bit_length() if blocks else 0, BUCKETS + 1)] += 1
 
 
-def estimated_bytes(blocks: int, segments: int) -> int:
-    return blocks * BLOCK_BYTES + segments * SEGMENT_BYTES
+def estimated_bytes(names: int, segments: int) -> int:
+    return names * BLOCK_BYTES + segments * SEGMENT_BYTES

@@ -14,16 +14,18 @@ from collections import deque
 from collections.abc import Iterator
 
 from kato_transport.events import BlockHash, BlockStored
+from kato_transport_kv_events.index.appending import append
 from kato_transport_kv_events.index.contained import content_of
 from kato_transport_kv_events.index.contents import Contents, Space
-from kato_transport_kv_events.index.keys import Keys, agreeing, chain, key_at
+from kato_transport_kv_events.index.keys import chain, key_at
 from kato_transport_kv_events.index.marks import Marks
-from kato_transport_kv_events.index.segment import LONGEST, Content, Orphan, Segment
+from kato_transport_kv_events.index.placing import Placing
+from kato_transport_kv_events.index.segment import LONGEST, Content, Knowledge, Orphan, Segment
 from kato_transport_kv_events.index.sources import Holder, Holders
 
 
 class Run:
-    """Consecutive blocks that a holder has stored, or that are filed anew."""
+    """Consecutive blocks that a holder has stored, some of which are known, or that are filed anew."""
 
     __slots__ = ("_content", "_event", "hashes", "holder", "parent", "space")
 
@@ -61,18 +63,26 @@ class Storing:
         self._contents = contents
         self._holders = holders
         self._marks = marks
+        self._placing = Placing(contents, marks)
         self._anew: deque[Run] = deque()
         """Runs to be filed again, as more is known of them now."""
 
-    def store(self, run: Run) -> None:
-        """File a run; `DecodeError` where its tokens had to be read and are none."""
+    def store(self, space: Space, holder: Holder, event: BlockStored) -> None:
+        """File an event's blocks; `DecodeError` where its tokens had to be read and are none."""
+        hashes = event.block_hashes
+        if len(hashes) == 1 and append(self._contents, space, holder, event):
+            return
+        names = dict.fromkeys(hashes)
         try:
-            self._file(run)
+            if len(names) == len(hashes) and space.by_hash.keys().isdisjoint(names):
+                self._file_new(space, holder, [*hashes], event.parent_block_hash, content_of(event))
+            else:
+                self._file(Run(space, holder, [*hashes], event.parent_block_hash, event))
         finally:
             while self._anew:
                 self._file(self._anew.popleft())
 
-    def adopt(self, unsized: Space, space: Space, hashes: list[BlockHash]) -> None:
+    def adopt(self, unsized: Space, space: Space, hashes: tuple[BlockHash, ...]) -> None:
         """File blocks that came without their size in the space where they belong by it."""
         for name in hashes:
             if (segment := unsized.by_hash.get(name)) is not None:
@@ -81,30 +91,27 @@ class Storing:
     # --- where to look ------------------------------------------------------------------------------------------
 
     def _file(self, run: Run) -> None:
-        hashes, by_hash = run.hashes, run.space.by_hash
-        if by_hash.keys().isdisjoint(hashes) and (len(hashes) == 1 or len(set(hashes)) == len(hashes)):
-            self._file_new(run, 0, len(hashes))
-            return
+        space, hashes = run.space, run.hashes
         at = 0
         while at < len(hashes):
-            segment = by_hash.get(hashes[at])
+            segment = space.by_hash.get(hashes[at])
             if segment is None:
-                end = _end_of_new(by_hash, hashes, at)
-                self._file_new(run, at, end)
+                end = _end_of_new(space.by_hash, hashes, at)
+                content = run.content and run.content.part(at, end)
+                self._file_new(space, run.holder, hashes[at:end], run.parent_of(at), content)
                 at = end
-            elif segment.keys or not self._has_keys(run, at):
+            elif segment.keys or segment.knowledge >= self._knowledge(run, at):
                 at += self._file_known(segment, run, at)
             else:
-                self._file_anew(segment, segment.space)  # after this run: for it, the hash is new
+                self._file_anew(segment, space)  # after this run: for it, the hash is new
 
-    def _has_keys(self, run: Run, at: int) -> bool:
+    def _knowledge(self, run: Run, at: int) -> Knowledge:
+        """What a run says about its block there."""
         if run.content is None:
-            return False
+            return Knowledge.HASH
         parent = run.parent_of(at)
-        if parent is None:
-            return True
-        segment = run.space.by_hash.get(parent)
-        return segment is not None and bool(segment.keys)
+        segment = None if parent is None else run.space.by_hash.get(parent)
+        return Knowledge.PREFIX if parent is None or (segment is not None and segment.keys) else Knowledge.TOKENS
 
     def _file_known(self, segment: Segment, run: Run, at: int) -> int:
         """Mark what the segment has of the run from there on, and say how many blocks it was."""
@@ -118,45 +125,44 @@ class Storing:
         segment.used = True
         return count
 
-    def _file_new(self, run: Run, at: int, end: int) -> None:
-        content = run.content
+    def _file_new(
+        self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash | None, content: Content | None
+    ) -> None:
+        """File blocks that are under no hash yet."""
+        segment, position = None, -1
         if content is None:
-            self._file_by_hash(run, at, end)
+            self._file_by_hash(space, holder, hashes)
             return
-        parent, segment, position = run.parent_of(at), None, -1
         if parent is None:
-            seed = self._contents.root(run.space, content.shape)
+            seed = self._contents.root(space, content.shape)
         else:
-            segment = run.space.by_hash.get(parent)
+            segment = space.by_hash.get(parent)
             if segment is None or not segment.keys:
-                self._file_orphans(run, at, end, content)
+                self._file_orphans(space, holder, hashes, parent, content)
                 return
-            position = segment.names_with(parent).index(parent)
+            position = segment.position(parent)
             seed = key_at(segment.keys, position)
-        if end - at != len(run.hashes):
-            content = content.part(at, end)
-        keys = chain(content.ids, end - at, content.shape, seed, content.extras)
-        self._place(run, run.hashes[at:end], keys, segment, position)
-        self._join_orphans(run.space, run.hashes[at:end])
+        keys = chain(content.ids, len(hashes), content.shape, seed, content.extras)
+        self._placing.place(space, holder, hashes, keys, segment, position)
+        if space.waiting:
+            self._join_orphans(space, hashes)
 
     # --- blocks without keys ------------------------------------------------------------------------------------
 
-    def _file_by_hash(self, run: Run, at: int, end: int) -> None:
-        for start in range(at, end, LONGEST):
-            hashes = run.hashes[start : min(end, start + LONGEST)]
-            self._marks.add(self._contents.add(run.space, hashes, None), 0, hashes, run.holder)
+    def _file_by_hash(self, space: Space, holder: Holder, hashes: list[BlockHash]) -> None:
+        for start in range(0, len(hashes), LONGEST):
+            some = hashes[start : start + LONGEST]
+            self._marks.add(self._contents.add(space, some, None), 0, some, holder)
 
-    def _file_orphans(self, run: Run, at: int, end: int, content: Content) -> None:
-        for start in range(at, end, LONGEST):
-            stop = min(end, start + LONGEST)
-            parent = run.parent_of(start)
-            assert parent is not None
-            hashes = run.hashes[start:stop]
-            segment = self._contents.add(run.space, hashes, None, Orphan(parent, content.part(start, stop)))
-            self._marks.add(segment, 0, hashes, run.holder)
+    def _file_orphans(self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash, content: Content) -> None:
+        for start in range(0, len(hashes), LONGEST):
+            some = hashes[start : start + LONGEST]
+            orphan = Orphan(parent, content.part(start, start + len(some)))
+            self._marks.add(self._contents.add(space, some, None, orphan), 0, some, holder)
+            parent = some[-1]
 
     def _join_orphans(self, space: Space, hashes: list[BlockHash]) -> None:
-        if not space.waiting or space.waiting.keys().isdisjoint(hashes):
+        if space.waiting.keys().isdisjoint(hashes):
             return
         for name in hashes:
             for segment in list(space.waiting.get(name, ())):
@@ -171,64 +177,14 @@ class Storing:
                 parent = orphan.parent if orphan is not None and not start else segment.hashes[start - 1]
                 content = None if orphan is None else orphan.content.part(start, end)
                 self._anew.append(Run(space, holder, segment.hashes[start:end], parent, content=content))
+            self._file_copies_anew(segment, space, holder)
         self._marks.free(segment, holders)
 
-    # --- blocks with keys ---------------------------------------------------------------------------------------
-
-    def _place(self, run: Run, hashes: list[BlockHash], keys: Keys, segment: Segment | None, position: int) -> None:
-        """File blocks where their keys say; `segment` and `position` are of the parent, if there is one."""
-        at = 0
-        while at < len(hashes):
-            home, start = self._home(keys.numbers[at], segment, position)
-            if home is None:
-                end = self._end_of_unfiled(keys.numbers, at)
-                segment, count = self._grow(run, hashes[at:end], keys.part(at, end), segment, position)
-                position = len(segment.hashes) - 1
-            else:
-                count = agreeing(home.keys[start * 8 :], keys.packed[at * 8 :])
-                named = hashes[at : at + count]
-                self._contents.alias(home, start, run.space, named, run.holder.bit)
-                self._marks.add(home, start, named, run.holder)
-                home.used = True
-                segment, position = home, start + count - 1
-            at += count
-
-    def _home(self, key: int, parent: Segment | None, position: int) -> tuple[Segment | None, int]:
-        if parent is not None and position + 1 < len(parent.hashes) and key_at(parent.keys, position + 1) == key:
-            return parent, position + 1
-        return self._contents.first.get(key), 0
-
-    def _end_of_unfiled(self, numbers: list[int], at: int) -> int:
-        first = self._contents.first
-        if first.keys().isdisjoint(numbers if not at else numbers[at:]):
-            return len(numbers)
-        return next(number for number in range(at, len(numbers)) if numbers[number] in first)
-
-    def _grow(
-        self, run: Run, hashes: list[BlockHash], keys: Keys, parent: Segment | None, position: int
-    ) -> tuple[Segment, int]:
-        """The segment that the first of the blocks are in now, at its end, and how many they are."""
-        holder = run.holder
-        if parent is not None and self._can_grow(parent, position, run):
-            room = LONGEST - len(parent.hashes)
-            self._marks.extend(parent, hashes[:room], keys.packed[: room * 8], holder)
-            return parent, min(room, len(hashes))
-        named = hashes[:LONGEST]
-        segment = self._contents.add(run.space, named, keys.part(0, LONGEST))
-        self._marks.add(segment, 0, named, holder)
-        return segment, len(named)
-
-    @staticmethod
-    def _can_grow(parent: Segment, position: int, run: Run) -> bool:
-        size = len(parent.hashes)
-        return (
-            position == size - 1
-            and size < LONGEST
-            and parent.full == run.holder.bit
-            and parent.part is None
-            and parent.aliases is None
-            and parent.space is run.space
-        )
+    def _file_copies_anew(self, segment: Segment, space: Space, holder: Holder) -> None:
+        for (bit, position), count in (segment.copies or {}).items():
+            if bit == holder.bit:
+                name = segment.hashes[position]
+                self._anew.extend(Run(space, holder, [name], None) for _ in range(count))
 
 
 def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: list[BlockHash], at: int) -> int:
