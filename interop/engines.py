@@ -184,9 +184,20 @@ def _compare_hits(engine: WholeEngine, stage: Stage, agree: Callable[[int, int],
 def _hit(engine: WholeEngine, follower: Follower, prompt: list[int], salt: str | None) -> tuple[int, int]:
     """Blocks told, as far as the engine would use them, and blocks had; it computes the last token of a prompt in any case."""
     follower.comes_to(State.EXACT, engine.resident())
-    told = follower.index.match(prompt, cache_salt=salt).best
+    pods = follower.index.match(prompt, cache_salt=salt).pods
+    told = pods[0].blocks if pods else 0
     (had,) = engine.generate(prompt, salt=salt)
     return min(told, (len(prompt) - 1) // BLOCK_SIZE), had // BLOCK_SIZE
+
+
+def snapshot(engine: WholeEngine, stage: Stage) -> None:
+    saved = _following(engine, stage).leave()
+    engine.crowded()
+    follower = stage.follow(engine, saved=saved)
+    follower.comes_to(State.EXACT, engine.resident())
+    engine.varied()
+    follower.comes_to(State.EXACT, engine.resident())
+    happened(follower.stats.restarts == 0, "a snapshot that the engine confirms")
 
 
 def killed(engine: WholeEngine, stage: Stage) -> None:
@@ -230,6 +241,7 @@ _EVERYTHING: Final = (
     Scenario("gap, replayed", gap),
     Scenario("gap over a reconnection, replayed", gap_over_a_reconnection),
     Scenario("lost tail, found by a probe", lost_tail),
+    Scenario("snapshot, confirmed", snapshot),
     Scenario("matches", matches),
     Scenario("kill -9 and restart", killed),
 )

@@ -10,10 +10,21 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Self
 
+from attrs import frozen
+
 from interop.ledger import Key, Ledger
 from kato_transport.testing import FaultProxy
 from kato_transport.testing.waiting import comes_true
-from kato_transport_kv_events import BlockIndex, KVEventManager, Source, SourceStats, State, StreamSettings
+from kato_transport_kv_events import (
+    BlockIndex,
+    Checkpoint,
+    KVEventManager,
+    Snapshot,
+    Source,
+    SourceStats,
+    State,
+    StreamSettings,
+)
 
 POD: Final = "engine"
 PATIENCE_S: Final = 20.0
@@ -28,22 +39,43 @@ class Unequal(Exception):
     """Ours is not what the engine's is."""
 
 
-class Follower:
-    """Follows from its making on; `options` are the source's."""
+@frozen
+class Saved:
+    """What a follower leaves to another."""
 
-    def __init__(self, port: int, replay_port: int, *, replay: bool = True, probe_s: float = SELDOM_S, **options: Any) -> None:
+    snapshot: bytes
+    ledger: Ledger
+
+
+class Follower:
+    """Follows from its making on, or from where another left off; `options` are the source's."""
+
+    def __init__(
+        self,
+        port: int,
+        replay_port: int,
+        *,
+        replay: bool = True,
+        probe_s: float = SELDOM_S,
+        saved: Saved | None = None,
+        **options: Any,
+    ) -> None:
+        self._at_the_end: SourceStats | None = None
         self._proxy = FaultProxy("127.0.0.1", port)
         endpoint = f"tcp://127.0.0.1:{self._proxy.port}"
-        ledger, self.index = Ledger(), BlockIndex()
-        self._kept: dict[str, Ledger | BlockIndex] = {"ledger": ledger, "index": self.index}
+        self._ledger, self.index = saved.ledger if saved else Ledger(), BlockIndex()
+        self._kept: dict[str, Ledger | BlockIndex] = {"ledger": self._ledger, "index": self.index}
+        checkpoints = self._restored(saved.snapshot) if saved else {}
         settings = StreamSettings(probe_interval_s=probe_s, answer_timeout_s=2.0, grace_s=60.0)
         self._manager = KVEventManager(self._kept.values(), settings=settings)
         replay_endpoint = f"tcp://127.0.0.1:{replay_port}" if replay else ""
-        self._manager.add_source(Source(pod=POD, **{"endpoint": endpoint, "replay_endpoint": replay_endpoint, **options}))
+        source = Source(pod=POD, **{"endpoint": endpoint, "replay_endpoint": replay_endpoint, **options})
+        self._manager.add_source(source, checkpoints)
 
     @property
     def stats(self) -> SourceStats:
-        return self._manager.stats()[0]
+        """As they were at the end, where it has come."""
+        return self._at_the_end or self._manager.stats()[0]
 
     def comes_to(self, state: State, resident: Resident) -> None:
         """Wait until the source is in a state, with just these blocks."""
@@ -95,7 +127,15 @@ class Follower:
         yield
         self._proxy.down.flow()
 
+    def leave(self) -> Saved:
+        """Follow no more."""
+        saved = Saved(self.index.snapshot(self._manager).to_bytes(), self._ledger)
+        self.close()
+        return saved
+
     def close(self) -> None:
+        """Idempotent."""
+        self._at_the_end = self.stats
         self._manager.close()
         self._proxy.close()
 
@@ -104,6 +144,11 @@ class Follower:
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+    def _restored(self, data: bytes) -> Mapping[int, Checkpoint]:
+        snapshot = Snapshot.from_bytes(data)
+        self.index.restore(snapshot)
+        return snapshot.of_pod(POD)
 
     def _wait(self, state: State, resident: Resident, accepted: Callable[[Resident], bool]) -> None:
         def is_so() -> bool:

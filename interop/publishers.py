@@ -180,6 +180,33 @@ def cleared(engine: Publisher, stage: Stage) -> None:
     follower.comes_to(State.EXACT, engine.resident())
 
 
+def snapshot(engine: Publisher, stage: Stage) -> None:
+    saved = _following(engine, stage).leave()
+    known = engine.batches
+    engine.does("run", 50)
+    follower = stage.follow(engine, saved=saved)
+    follower.comes_to(State.EXACT, engine.resident())
+    happened(follower.stats.replayed_batches < known + 50, "a replay of only what is new")
+
+
+def snapshot_of_an_earlier_life(engine: Publisher, stage: Stage) -> None:
+    saved = _following(engine, stage).leave()
+    known = engine.batches
+    engine.peer.ask("restart")
+    engine.does("run", known + 5)
+    follower = stage.follow(engine, saved=saved)
+    follower.comes_to(State.EXACT, engine.resident())
+    happened(follower.stats.restarts == 1, "a restart")
+
+
+def snapshot_beyond_the_buffer(engine: Publisher, stage: Stage) -> None:
+    saved = _following(engine, stage).leave()
+    engine.does("run", 5 * SHORT)
+    follower = stage.follow(engine, saved=saved)
+    follower.comes_to(State.PARTIAL, engine.since(engine.in_replays()))
+    _healed_by_a_clear(engine, follower)
+
+
 def hung(engine: Publisher, stage: Stage) -> None:
     follower = _following(engine, stage, probe_s=SOON_S)
     engine.peer.pause()
@@ -251,6 +278,9 @@ _ALL: Final = (
     Scenario("restart that has passed the last number", restart_that_has_passed_the_last_number),
     Scenario("kill -9, three times", killed),
     Scenario("clear", cleared),
+    Scenario("snapshot, confirmed", snapshot),
+    Scenario("snapshot of an earlier life", snapshot_of_an_earlier_life),
+    Scenario("snapshot beyond a short buffer", snapshot_beyond_the_buffer, _SHORT),
     Scenario("hung, then awake", hung),
     Scenario("subscriber that is bound", bound_subscriber, {"connects": True}),
 )

@@ -47,7 +47,9 @@ def as_text(rows: Sequence[Row], *, finished: bool = True) -> str:
         lines.append(f"  {row.scenario:<46} {row.outcome:<16} {row.seconds:>6.1f} s  {row.why}".rstrip())
     counted = Counter(row.outcome for row in rows)
     total = ", ".join(f"{counted[outcome]} {outcome}" for outcome in Outcome if counted[outcome])
-    return "\n".join([*lines, "", f"{total or 'nothing was played'}; {sum(row.seconds for row in rows):.0f} s", _verdict(rows, finished)])
+    return "\n".join(
+        [*lines, "", f"{total or 'nothing was played'}; {sum(row.seconds for row in rows):.0f} s", _verdict(rows, finished)]
+    )
 
 
 def as_json(rows: Sequence[Row], *, finished: bool = True) -> dict[str, Any]:

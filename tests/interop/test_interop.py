@@ -24,6 +24,7 @@ PLAYED = [
     "gap lost for good, keep",
     "restart that has passed the last number",
     "kill -9, three times",
+    "snapshot, confirmed",
     "hashes as bytes: late start, replayed",
 ]
 
