@@ -86,8 +86,8 @@ class Segment:
         self.aliases: list[Alias] | None = None
         self.users = 0
         """Bits of holders that go by `hashes`; kept only beside aliases."""
-        self.used = True
-        """Whether it was stored to or matched since it was last thought of giving it up."""
+        self.used = False
+        """Whether it was stored to again or matched since it was last thought of giving it up."""
         self.slot = -1
 
     @property

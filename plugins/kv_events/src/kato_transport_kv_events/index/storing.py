@@ -82,6 +82,12 @@ class Storing:
             while self._anew:
                 self._file(self._anew.popleft())
 
+    def store_hash(self, space: Space, holder: Holder, name: BlockHash) -> None:
+        """File a block of which nothing else is said."""
+        self._anew.append(Run(space, holder, [name], None))
+        while self._anew:
+            self._file(self._anew.popleft())
+
     def adopt(self, unsized: Space, space: Space, hashes: tuple[BlockHash, ...]) -> None:
         """File blocks that came without their size in the space where they belong by it."""
         for name in hashes:
