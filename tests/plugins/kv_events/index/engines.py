@@ -122,8 +122,7 @@ def events(step: Step, family: int) -> Iterator[Event]:
             windowed = {"group_idx": groups[0], "kv_cache_spec_kind": "sliding_window"} if groups is not None else {}
             yield BlockStored(**{**stored, **windowed, "block_hashes": hashes[::2], "token_ids": [*stored["token_ids"], 1]})
         case "unsized":
-            for name in hashes[: 1 + step.order]:
-                yield BlockStored(**common, block_hashes=(name,))
+            yield BlockStored(**common, block_hashes=hashes[: 1 + step.order])
         case "remote":
             yield BlockStored(**{**stored, "locality": "REMOTE"})
             yield BlockRemoved(**common, block_hashes=hashes[::2], locality="REMOTE")

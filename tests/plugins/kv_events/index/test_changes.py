@@ -269,7 +269,6 @@ def test_engines_of_other_seeds_come_and_go_without_each_other() -> None:
     store(index, "c", range(200, 245), IDS[:90])
     store(index, "c2", range(200, 230), IDS[:60])
     remove(index, "b", 110)
-    remove(index, "c", 110)
     clear(index, "a")
     assert blocks(index.match(IDS)) == {"c": 45, "c2": 30, "b": 10}
     remove(index, "c", *range(200, 245))
