@@ -33,7 +33,9 @@ class PlainSource:
 
     def leading(self, chain: int, names: Collection[int]) -> Leading:
         """What is there of a chain, if only these hashes are understood: in all groups, the windowed ones left out."""
-        blocks: dict[tuple[str, int | None], set[int]] = {holder: set() for holder, windowed in self.windowed.items() if not windowed}
+        blocks: dict[tuple[str, int | None], set[int]] = {
+            holder: set() for holder, windowed in self.windowed.items() if not windowed
+        }
         for (medium, group, name), count in self.places.items():
             if count and name in names and name in PLACES[chain] and (medium, group) in blocks:
                 blocks[medium, group].add(PLACES[chain][name])

@@ -39,7 +39,9 @@ def test_it_does_not_matter_by_how_many_blocks_a_prefix_grows(size) -> None:
         end = min(100, start + size)
         store(index, "a", range(start, end), IDS[2 * start : 2 * end], parent=start - 1 if start else None)
     assert blocks(index.match(IDS)) == {"a": 100}
-    assert index.stats().segments == 4  # of 32 blocks each
+    stats = index.stats()
+    assert (stats.blocks, stats.names, stats.resident, stats.stored) == (100, 100, 100, 100)
+    assert stats.segments == 4  # of 32 blocks each
 
 
 def test_prefixes_part_where_their_tokens_do() -> None:
@@ -87,6 +89,28 @@ def test_the_parts_of_a_prefix_may_come_in_any_order(order) -> None:
         store(index, "a", range(start, end), IDS[2 * start : 2 * end], parent=start - 1 if start else None)
     assert blocks(index.match(IDS)) == {"a": 70}
     assert index.stats().orphans == 0
+
+
+def test_a_block_that_an_engine_just_made_may_be_the_one_that_others_waited_for() -> None:
+    index = stored(5)
+    store(index, "a", (6, 7), IDS[12:16], parent=5)
+    store(index, "a", (5,), IDS[10:12], parent=4)
+    assert blocks(index.match(IDS)) == {"a": 8}
+    assert index.stats().orphans == 0
+
+
+def test_a_block_that_an_engine_just_made_may_be_one_that_another_engine_still_has() -> None:
+    index = stored(5)
+    store(index, "b", range(100, 108), IDS[:16])
+    remove(index, "b", *range(100, 105))
+    store(index, "a", (5,), IDS[10:12], parent=4)
+    store(index, "a", (6, 7), IDS[12:16], parent=5)
+    assert index.stats().blocks == 8
+    assert blocks(index.match(IDS)) == {"a": 8}
+    remove(index, "a", 5)
+    assert index.resident("b") == {("GPU", None, name): 1 for name in (105, 106, 107)}
+    store(index, "b", range(100, 105), IDS[:10])
+    assert blocks(index.match(IDS)) == {"b": 8, "a": 5}
 
 
 def test_a_parent_that_another_pod_tells_of_is_as_good() -> None:
@@ -155,7 +179,9 @@ def test_what_is_behind_a_removed_block_can_be_matched_again_once_it_is_stored_a
         assert blocks(index.match(IDS)) == {"a": 70}
 
 
-@pytest.mark.parametrize("order", [range(100), range(99, -1, -1), [*range(50, 100), *range(50)], [*range(0, 100, 2), *range(1, 100, 2)]])
+@pytest.mark.parametrize(
+    "order", [range(100), range(99, -1, -1), [*range(50, 100), *range(50)], [*range(0, 100, 2), *range(1, 100, 2)]]
+)
 @pytest.mark.parametrize("at_once", [1, 7, 100])
 def test_blocks_may_be_removed_in_any_order(order, at_once) -> None:
     index, left = stored(100), set(range(100))
@@ -200,6 +226,10 @@ def test_a_block_is_there_until_it_was_removed_as_often_as_it_was_stored() -> No
         assert index.resident("a")["GPU", None, 2] == left
         assert blocks(index.match(IDS)) == {"a": 5}
         remove(index, "a", 2)
+    remove(index, "a", 0, 1)
+    assert index.resident("a") == {("GPU", None, 1): 1, ("GPU", None, 3): 2, ("GPU", None, 4): 1}
+    assert index.stats().resident == 3
+    store(index, "a", (0,), IDS[:2])
     assert blocks(index.match(IDS)) == {"a": 2}
     store(index, "a", (2,), IDS[4:6], parent=1)
     remove(index, "a", 2)
@@ -249,18 +279,35 @@ def test_one_hash_with_two_adapters_goes_from_both_as_a_removal_does_not_say_of_
 # --- hashes of the same blocks ------------------------------------------------------------------------------------------
 
 
-def test_two_hashes_of_one_content_are_two_copies_of_it() -> None:
+def test_two_hashes_of_one_content_are_two_blocks() -> None:
     """As of images before vLLM 0.17, whose events do not say what else than tokens was hashed."""
     index = BlockIndex()
     store(index, "a", (1,), IDS[:2])
     store(index, "a", (2,), IDS[:2])
+    store(index, "a", (2,), IDS[:2])
+    assert index.resident("a") == {("GPU", None, 1): 1, ("GPU", None, 2): 2}
     remove(index, "a", 1)
+    remove(index, "a", 1)
+    assert index.resident("a") == {("GPU", None, 2): 2}
     assert blocks(index.match(IDS)) == {"a": 1}
-    remove(index, "a", 2)
+    remove(index, "a", 2, 2)
     assert (index.match(IDS).pods, index.resident("a")) == ((), {})
     store(index, "a", (2,), IDS[:2])
     remove(index, "a", 2)
     assert (index.match(IDS).pods, index.stats().names) == ((), 0)
+
+
+def test_a_prefix_under_two_hashes_grows_under_either() -> None:
+    index = BlockIndex()
+    store(index, "a", (0, 1), IDS[:4])
+    store(index, "a", (100, 101), IDS[:4])
+    store(index, "a", (2,), IDS[4:6], parent=1)
+    store(index, "a", (102, 103), IDS[4:8], parent=101)
+    remove(index, "a", 0, 1)
+    assert blocks(index.match(IDS)) == {"a": 4}
+    assert set(index.resident("a")) == {("GPU", None, name) for name in (2, 100, 101, 102, 103)}
+    remove(index, "a", 103, 102, 101, 100, 2)
+    assert (index.stats().names, index.stats().resident) == (0, 0)
 
 
 def test_engines_of_other_seeds_come_and_go_without_each_other() -> None:

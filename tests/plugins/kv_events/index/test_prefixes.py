@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from kato_transport_kv_events.index import BlockIndex, Request
@@ -118,7 +120,7 @@ def test_what_an_engine_looked_ahead_at_must_follow_in_the_request() -> None:
 
 
 def test_bigrams_are_matched_by_plain_tokens() -> None:
-    pairs = list(zip(IDS, IDS[1:], strict=False))
+    pairs = list(pairwise(IDS))
     index = BlockIndex()
     store(index, "a", (1, 2), pairs[:4])
     store(index, "a", (3,), pairs[4:6], parent=2)
@@ -129,7 +131,7 @@ def test_bigrams_are_matched_by_plain_tokens() -> None:
 def test_looking_ahead_by_a_field_and_by_bigrams_is_the_same() -> None:
     index = BlockIndex()
     store(index, "a", (1, 2), IDS[:4], lookahead_token_ids=((3,), (5,)))
-    store(index, "b", (-1, -2), list(zip(IDS[:4], IDS[1:5], strict=True)))
+    store(index, "b", (-1, -2), list(pairwise(IDS[:5])))
     assert index.stats().blocks == 2
     assert blocks(index.match(IDS)) == {"a": 2, "b": 2}
 

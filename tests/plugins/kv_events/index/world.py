@@ -30,11 +30,11 @@ def _name(chain: int, block: int, family: int) -> int:
     return hash((prefix(chain, block + 1), family)) & (2**64 - 1)
 
 
-NAMES = [[[_name(chain, block, family) for block in range(LENGTH)] for chain in range(len(FORKS))] for family in range(FAMILIES)]
+NAMES = [
+    [[_name(chain, block, family) for block in range(LENGTH)] for chain in range(len(FORKS))] for family in range(FAMILIES)
+]
 """By family and chain, an engine's hash of each block: the same for chains that have not parted yet."""
-PARENTS = {
-    each: names[at - 1] if at else None for family in NAMES for names in family for at, each in enumerate(names)
-}
+PARENTS = {each: names[at - 1] if at else None for family in NAMES for names in family for at, each in enumerate(names)}
 """By hash, the hash of the block before."""
 PLACES = [{each: at for family in NAMES for at, each in enumerate(family[chain])} for chain in range(len(FORKS))]
 """By chain, which of its blocks hashes stand for."""
