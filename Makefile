@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-install lint format bench bench-pressure soak interop conformance clean
+.PHONY: demo test test-install lint format bench bench-kv bench-pressure soak interop conformance clean
 
 demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
 	$(BIN)/kato-transport demo
@@ -27,6 +27,9 @@ format: .venv/.synced
 
 bench: .venv/.synced         ## every transport against raw pyzmq, side by side in one run
 	$(BIN)/python bench/rpc.py
+
+bench-kv: .venv/.synced      ## the block index against NVIDIA Dynamo's, side by side in one run
+	$(BIN)/python -m bench.kv_index
 
 bench-pressure: .venv/.synced   ## what one client notices of others that misbehave, side by side in one run
 	$(BIN)/python -m bench.pressure

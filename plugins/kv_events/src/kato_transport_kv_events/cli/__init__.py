@@ -1,13 +1,17 @@
-"""`kato-transport kv …`: the commands of this plugin, each imported when it is run."""
+"""`kato-transport kv …`: the commands of this plugin, each imported when it is run; and its scene of the demonstration."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from kato_transport import hookimpl
 from kato_transport.cli.lazy import LazyGroup
+
+if TYPE_CHECKING:
+    from kato_transport.contracts import DemoScene
 
 COMMANDS: Final = {
     "decode": "Print the events in capture files or payloads, one line of JSON each.",
@@ -34,3 +38,10 @@ def kv() -> None:
 @hookimpl
 def kato_register_commands(cli: click.Group) -> None:
     cli.add_command(kv)
+
+
+@hookimpl
+def kato_register_demo_scenes() -> Iterable[DemoScene]:
+    from kato_transport_kv_events.demo.scene import EventStream
+
+    return [EventStream()]

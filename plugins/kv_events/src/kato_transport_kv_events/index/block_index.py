@@ -40,12 +40,15 @@ class BlockIndex:
     with `set`, the same one told of again, as vLLM does with `kv_cache_report_mode="full"`. At most `max_blocks` hashes of
     blocks are kept, about 120 bytes each, and those given up that were stored and matched longest ago; a source that has
     more than `max_source_blocks` is forgotten, and begins anew. Either makes sources `partial`.
+
+    Without `keys`, only `match_hashes` answers: events' tokens are never looked at, which is most of what storing costs.
     """
 
     def __init__(
         self,
         *,
         counting: Literal["copies", "set"] = "copies",
+        keys: bool = True,
         max_blocks: int = MAX_BLOCKS,
         max_source_blocks: int = MAX_SOURCE_BLOCKS,
     ) -> None:
@@ -55,6 +58,7 @@ class BlockIndex:
             raise InvalidSetting(f"max_blocks {max_blocks}, max_source_blocks {max_source_blocks}; expected at least 1")
         self._lock = threading.Lock()
         self._counted = counting == "copies"
+        self._keyed = keys
         self._max_blocks = max_blocks
         self._max_source_blocks = max_source_blocks
         self._begin()
@@ -122,8 +126,10 @@ class BlockIndex:
 
         `lora_name` is the adapter's name, or its id where engines are too old to say the name; `extra_keys` are an entry for
         each block, as engines have them, without adapter and salt. A `Request` already says all of this.
-        `InvalidSetting` where `token_ids` are none.
+        `InvalidSetting` where `token_ids` are none, and where the index has no `keys`.
         """
+        if not self._keyed:
+            raise InvalidSetting("this index keeps engines' hashes alone (keys=False): ask it with match_hashes")
         began = perf_counter_ns()
         if isinstance(token_ids, Request):
             request = token_ids
@@ -222,7 +228,7 @@ class BlockIndex:
         self._contents = Contents()
         self._holders = Holders()
         marks = Marks(self._contents, counted=self._counted)
-        self._filing = Filing(self._contents, self._holders, marks, self._max_source_blocks)
+        self._filing = Filing(self._contents, self._holders, marks, self._max_source_blocks, keyed=self._keyed)
         self._patrol = Patrol(self._contents, self._holders, marks, self._max_blocks, self._gave_up)
 
     def _store(self, source: IndexedSource, event: BlockStored) -> None:

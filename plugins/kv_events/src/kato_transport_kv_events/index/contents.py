@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kato_transport.events import BlockHash
-from kato_transport_kv_events.index.keys import Keys, Shape, root_key
+from kato_transport_kv_events.index.keys import Shape, key_at, root_key
 from kato_transport_kv_events.index.segment import Alias, Orphan, Segment
 
 
@@ -67,19 +67,19 @@ class Contents:
         for key, space in self.spaces.items():
             self.shapes.setdefault((key.model, key.lora), set()).update(space.shapes)
 
-    def add(self, space: Space, hashes: list[BlockHash], keys: Keys | None, orphan: Orphan | None = None) -> Segment:
+    def add(self, space: Space, hashes: tuple[BlockHash, ...], keys: bytes = b"", orphan: Orphan | None = None) -> Segment:
         """A segment of blocks that are nowhere yet."""
-        segment = Segment(space, hashes, b"" if keys is None else keys.packed, orphan)
+        segment = Segment(space, hashes, keys, orphan)
         segment.slot = len(self.segments)
         self.segments.append(segment)
         self._name(segment, hashes)
-        if keys is not None:
-            self.first[keys.numbers[0]] = segment
+        if keys:
+            self.first[key_at(keys, 0)] = segment
         if orphan is not None:
             space.waiting.setdefault(orphan.parent, []).append(segment)
         return segment
 
-    def extend(self, segment: Segment, hashes: list[BlockHash], keys: bytes) -> None:
+    def extend(self, segment: Segment, hashes: tuple[BlockHash, ...], keys: bytes) -> None:
         segment.hashes += hashes
         segment.keys += keys
         self._name(segment, hashes)
@@ -92,14 +92,14 @@ class Contents:
         for alias in segment.aliases or ():
             self._forget_names(alias)
         if segment.keys:
-            del self.first[int.from_bytes(segment.keys[:8], "little")]
+            del self.first[key_at(segment.keys, 0)]
         if segment.orphan is not None:
             self._wait_no_more(segment, segment.orphan.parent)
         self.blocks -= len(segment.hashes)
         self.names -= len(segment.hashes)
         self._vacate(segment)
 
-    def alias(self, segment: Segment, position: int, space: Space, hashes: list[BlockHash], bit: int) -> None:
+    def alias(self, segment: Segment, position: int, space: Space, hashes: tuple[BlockHash, ...], bit: int) -> None:
         """Other hashes for blocks of a segment, of the same space or another one."""
         end = position + len(hashes)
         if segment.aliases is None:
@@ -109,7 +109,7 @@ class Contents:
                 break
         else:
             segment.aliases.append(alias := Alias(space, len(segment.hashes)))
-        alias.hashes[position:end] = hashes
+        alias.hashes = (*alias.hashes[:position], *hashes, *alias.hashes[end:])
         alias.users |= bit
         space.by_hash.update(dict.fromkeys(hashes, segment))
         self.names += len(hashes)
@@ -136,8 +136,10 @@ class Contents:
                 self._forget_names(alias)
         segment.aliases = kept or None
 
-    def _name(self, segment: Segment, hashes: list[BlockHash]) -> None:
-        segment.space.by_hash.update(dict.fromkeys(hashes, segment))
+    def _name(self, segment: Segment, hashes: tuple[BlockHash, ...]) -> None:
+        by_hash = segment.space.by_hash
+        for name in hashes:  # at half the cost of an update
+            by_hash[name] = segment
         self.blocks += len(hashes)
         self.names += len(hashes)
 

@@ -19,11 +19,11 @@ MANY_SPACES: Final = 1024
 class Filing:
     """Writes events of sources into the contents, and counts what it did."""
 
-    def __init__(self, contents: Contents, holders: Holders, marks: Marks, max_source_blocks: int) -> None:
+    def __init__(self, contents: Contents, holders: Holders, marks: Marks, max_source_blocks: int, *, keyed: bool) -> None:
         self._contents = contents
         self._holders = holders
         self._marks = marks
-        self._storing = Storing(contents, holders, marks)
+        self._storing = Storing(contents, holders, marks, keyed=keyed)
         self._max_source_blocks = max_source_blocks
         self._many_spaces = MANY_SPACES
         self.stored = 0

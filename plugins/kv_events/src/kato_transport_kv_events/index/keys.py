@@ -13,7 +13,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from struct import Struct, pack
+from struct import Struct
 from typing import Final, NamedTuple
 
 from msgspec import msgpack
@@ -90,7 +90,12 @@ def _chain_with(ids: array[int], blocks: int, shape: Shape, parent: int, extras:
 
 
 def _packed(numbers: list[int]) -> Keys:
-    return Keys(numbers, pack(f"<{len(numbers)}Q", *numbers))
+    return Keys(numbers, _packer(len(numbers))(*numbers))
+
+
+@lru_cache(maxsize=64)
+def _packer(count: int) -> Callable[..., bytes]:
+    return Struct(f"<{count}Q").pack
 
 
 @lru_cache(maxsize=64)

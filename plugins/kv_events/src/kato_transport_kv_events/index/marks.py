@@ -20,6 +20,11 @@ class Marks:
         self._contents = contents
         self._counted = counted
 
+    def begin(self, segment: Segment, holder: Holder) -> None:
+        """The holder has all of a segment that nobody has had yet."""
+        segment.full = holder.bit
+        holder.source.blocks += len(segment.hashes)
+
     def add(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> None:
         """The holder has the blocks from `start` on, as many as there are hashes, by which it goes."""
         bit, everything = holder.bit, segment.everything
@@ -42,7 +47,7 @@ class Marks:
             segment.part[bit] = has
         holder.source.blocks += (has ^ had).bit_count()
 
-    def extend(self, segment: Segment, hashes: list[BlockHash], keys: bytes, holder: Holder) -> None:
+    def extend(self, segment: Segment, hashes: tuple[BlockHash, ...], keys: bytes, holder: Holder) -> None:
         """The only holder of all of a segment has further blocks behind it."""
         self._contents.extend(segment, hashes, keys)
         holder.source.blocks += len(hashes)

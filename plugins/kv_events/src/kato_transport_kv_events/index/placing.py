@@ -18,7 +18,7 @@ class Placing:
         self._marks = marks
 
     def place(
-        self, space: Space, holder: Holder, hashes: list[BlockHash], keys: Keys, segment: Segment | None, position: int
+        self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], keys: Keys, segment: Segment | None, position: int
     ) -> None:
         """`segment` and `position` are of the parent, if there is one."""
         first = self._contents.first
@@ -42,14 +42,14 @@ class Placing:
             self._share(space, holder, hashes[at : at + count], segment, position)
             position, at = position + count - 1, at + count
 
-    def _share(self, space: Space, holder: Holder, hashes: list[BlockHash], segment: Segment, position: int) -> None:
+    def _share(self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], segment: Segment, position: int) -> None:
         """Somebody has had these blocks by other hashes."""
         self._contents.alias(segment, position, space, hashes, holder.bit)
         self._marks.add(segment, position, hashes, holder)
         segment.used = True
 
     def _append(
-        self, space: Space, holder: Holder, hashes: list[BlockHash], keys: Keys, parent: Segment | None, position: int
+        self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], keys: Keys, parent: Segment | None, position: int
     ) -> Segment:
         """File blocks that are nowhere yet; says in which segment the last one is."""
         at = 0
@@ -58,9 +58,9 @@ class Placing:
             if at:
                 self._marks.extend(parent, hashes[:at], keys.packed[: at * KEY_BYTES], holder)
         for start in range(at, len(hashes), LONGEST):
-            some = hashes[start : start + LONGEST]
-            parent = self._contents.add(space, some, keys.part(start, start + LONGEST))
-            self._marks.add(parent, 0, some, holder)
+            end = start + LONGEST
+            parent = self._contents.add(space, hashes[start:end], keys.packed[start * KEY_BYTES : end * KEY_BYTES])
+            self._marks.begin(parent, holder)
         assert parent is not None
         return parent
 

@@ -132,7 +132,7 @@ def by_hashes(space: Space, hashes: Sequence[BlockHash], reach: Reach) -> None:
             break
         names = segment.names_with(hashes[at])
         start = names.index(hashes[at])
-        count = _common(names[start:], list(hashes[at : at + len(names) - start]))
+        count = _common(names[start:], tuple(hashes[at : at + len(names) - start]))
         if not reach.pass_over(segment, start, count):
             break
         at += count

@@ -38,16 +38,15 @@ def _remove_from(marks: Marks, space: Space, holder: Holder, hashes: Sequence[Bl
 
 
 def _run(
-    names: Sequence[BlockHash | None], position: int, hashes: Sequence[BlockHash], at: int
+    names: tuple[BlockHash | None, ...], position: int, hashes: Sequence[BlockHash], at: int
 ) -> tuple[int, Sequence[BlockHash]]:
     """Where in a segment blocks lie that are removed in a row, downwards or upwards, and their hashes in its order."""
     if at + 1 < len(hashes):
-        down = list(hashes[at : at + position + 1])
-        down.reverse()
+        down = tuple(hashes[at : at + position + 1])[::-1]
         start = position + 1 - len(down)
         if names[start : position + 1] == down:
             return start, down
-        up = list(hashes[at : at + len(names) - position])
+        up = tuple(hashes[at : at + len(names) - position])
         if names[position : position + len(up)] == up:
             return position, up
     return position, hashes[at : at + 1]

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from kato_transport.events import BlockHash
 from kato_transport_kv_events.index.contents import Contents, Space, SpaceKey
-from kato_transport_kv_events.index.keys import Keys, Shape
+from kato_transport_kv_events.index.keys import Shape
 from kato_transport_kv_events.index.segment import Alias, Content, Orphan, Segment
 from kato_transport_kv_events.index.sources import Holder, Holders, IndexedSource
 
@@ -159,9 +159,8 @@ def _restored_source(row: SourceRow, spaces: Sequence[Space], holders: Holders) 
 
 
 def _restore_segment(row: SegmentRow, spaces: Sequence[Space], everybody: Sequence[Holder], contents: Contents) -> None:
-    keys = Keys([int.from_bytes(row.keys[:8], "little")], row.keys) if row.keys else None
     orphan = None if row.orphan is None else _restored_orphan(row.orphan)
-    segment = contents.add(spaces[row.space], row.hashes, keys, orphan)
+    segment = contents.add(spaces[row.space], (*row.hashes,), row.keys, orphan)
     segment.full = _bits(row.full, everybody)
     segment.part = {everybody[number].bit: bitmap for number, bitmap in row.part} or None
     segment.copies = {(everybody[number].bit, position): count for number, position, count in row.copies} or None
@@ -175,7 +174,7 @@ def _restore_segment(row: SegmentRow, spaces: Sequence[Space], everybody: Sequen
 
 def _restore_alias(row: AliasRow, segment: Segment, space: Space, users: int, contents: Contents) -> None:
     alias = Alias(space, 0)
-    alias.hashes, alias.users = row.hashes, users
+    alias.hashes, alias.users = (*row.hashes,), users
     segment.aliases = [*(segment.aliases or ()), alias]
     names = [name for name in row.hashes if name is not None]
     space.by_hash.update(dict.fromkeys(names, segment))

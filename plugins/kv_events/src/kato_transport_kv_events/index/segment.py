@@ -6,7 +6,7 @@ A block lives in one segment only, and a segment is never split: who has some of
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from enum import IntEnum, auto
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -61,7 +61,7 @@ class Alias:
 
     def __init__(self, space: Space, size: int) -> None:
         self.space = space
-        self.hashes: list[BlockHash | None] = [None] * size
+        self.hashes: tuple[BlockHash | None, ...] = (None,) * size
         self.users = 0
         """Bits of holders that go by these hashes."""
 
@@ -71,10 +71,10 @@ class Segment:
 
     __slots__ = ("aliases", "copies", "full", "hashes", "keys", "orphan", "part", "slot", "space", "used", "users")
 
-    def __init__(self, space: Space, hashes: list[BlockHash], keys: bytes, orphan: Orphan | None = None) -> None:
+    def __init__(self, space: Space, hashes: tuple[BlockHash, ...], keys: bytes, orphan: Orphan | None = None) -> None:
         self.space = space
         self.hashes = hashes
-        """The engine's hash of each block."""
+        """The engine's hash of each block; a tuple, as the garbage collector does not look through one."""
         self.keys = keys
         self.orphan = orphan
         self.full = 0
@@ -94,7 +94,12 @@ class Segment:
     def knowledge(self) -> Knowledge:
         if self.keys:
             return Knowledge.PREFIX
-        return Knowledge.HASH if self.orphan is None else Knowledge.TOKENS
+        return Knowledge.HASH if self.is_names_only else Knowledge.TOKENS
+
+    @property
+    def is_names_only(self) -> bool:
+        """Whether nothing is known of it but hashes."""
+        return not self.keys and self.orphan is None
 
     @property
     def everything(self) -> int:
@@ -115,8 +120,8 @@ class Segment:
             return self.everything
         return self.part.get(bit, 0) if self.part else 0
 
-    def names_with(self, block_hash: BlockHash) -> Sequence[BlockHash | None]:
-        """The list of hashes that has this one."""
+    def names_with(self, block_hash: BlockHash) -> tuple[BlockHash | None, ...]:
+        """The row of hashes that has this one."""
         for alias in self.aliases or ():
             if block_hash in alias.hashes:
                 return alias.hashes
@@ -124,7 +129,7 @@ class Segment:
 
     def is_all_of(self, bit: int, space: Space) -> bool:
         """Whether one holder has all of it, by its hashes in this space, and nobody else has any: then it may get longer."""
-        return self.full == bit and self.part is None and self.aliases is None and self.space is space and self.keys != b""
+        return self.full == bit and self.part is None and self.aliases is None and self.space is space
 
     def position(self, block_hash: BlockHash) -> int:
         """Where the block of this hash is."""
@@ -136,7 +141,7 @@ class Segment:
     def copies_of(self, bit: int) -> Iterator[tuple[BlockHash, int]]:
         """The hashes, by which a holder goes, of the blocks that it has, and how many copies of each."""
         held, copies = self.held_by(bit), self.copies or {}
-        names: list[Sequence[BlockHash | None]] = [alias.hashes for alias in self.aliases or () if alias.users & bit]
+        names: list[tuple[BlockHash | None, ...]] = [alias.hashes for alias in self.aliases or () if alias.users & bit]
         if self.aliases is None or self.users & bit:
             names.append(self.hashes)
         for hashes in names:

@@ -33,7 +33,7 @@ class Run:
         self,
         space: Space,
         holder: Holder,
-        hashes: list[BlockHash],
+        hashes: tuple[BlockHash, ...],
         parent: BlockHash | None,
         event: BlockStored | None = None,
         content: Content | None = None,
@@ -57,9 +57,10 @@ class Run:
 
 
 class Storing:
-    """Writes stored blocks into the contents."""
+    """Writes stored blocks into the contents; where it is not `keyed`, by their hashes alone."""
 
-    def __init__(self, contents: Contents, holders: Holders, marks: Marks) -> None:
+    def __init__(self, contents: Contents, holders: Holders, marks: Marks, *, keyed: bool) -> None:
+        self._keyed = keyed
         self._contents = contents
         self._holders = holders
         self._marks = marks
@@ -69,15 +70,15 @@ class Storing:
 
     def store(self, space: Space, holder: Holder, event: BlockStored) -> None:
         """File an event's blocks; `DecodeError` where its tokens had to be read and are none."""
-        hashes = event.block_hashes
-        if len(hashes) == 1 and append(self._contents, space, holder, event):
+        hashes = tuple(event.block_hashes)
+        if len(hashes) == 1 and append(self._contents, space, holder, event, self._keyed):
             return
-        names = dict.fromkeys(hashes)
         try:
-            if len(names) == len(hashes) and space.by_hash.keys().isdisjoint(names):
-                self._file_new(space, holder, [*hashes], event.parent_block_hash, content_of(event))
+            if space.by_hash.keys().isdisjoint(hashes) and len(set(hashes)) == len(hashes):
+                content = content_of(event) if self._keyed else None
+                self._file_new(space, holder, hashes, event.parent_block_hash, content)
             else:
-                self._file(Run(space, holder, [*hashes], event.parent_block_hash, event))
+                self._file(Run(space, holder, hashes, event.parent_block_hash, event if self._keyed else None))
         finally:
             while self._anew:
                 self._file(self._anew.popleft())
@@ -126,12 +127,12 @@ class Storing:
         return count
 
     def _file_new(
-        self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash | None, content: Content | None
+        self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], parent: BlockHash | None, content: Content | None
     ) -> None:
         """File blocks that are under no hash yet."""
         segment, position = None, -1
         if content is None:
-            self._file_by_hash(space, holder, hashes)
+            self._file_by_hash(space, holder, hashes, parent)
             return
         if parent is None:
             seed = self._contents.root(space, content.shape)
@@ -149,19 +150,30 @@ class Storing:
 
     # --- blocks without keys ------------------------------------------------------------------------------------
 
-    def _file_by_hash(self, space: Space, holder: Holder, hashes: list[BlockHash]) -> None:
-        for start in range(0, len(hashes), LONGEST):
-            some = hashes[start : start + LONGEST]
-            self._marks.add(self._contents.add(space, some, None), 0, some, holder)
+    def _file_by_hash(self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], parent: BlockHash | None) -> None:
+        at, segment = 0, None if parent is None else space.by_hash.get(parent)
+        if (
+            segment is not None
+            and segment.hashes[-1] == parent
+            and segment.is_names_only
+            and segment.is_all_of(holder.bit, space)
+        ):
+            at = LONGEST - len(segment.hashes)
+            if at:
+                self._marks.extend(segment, hashes[:at], b"", holder)
+        for start in range(at, len(hashes), LONGEST):
+            self._marks.begin(self._contents.add(space, hashes[start : start + LONGEST]), holder)
 
-    def _file_orphans(self, space: Space, holder: Holder, hashes: list[BlockHash], parent: BlockHash, content: Content) -> None:
+    def _file_orphans(
+        self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], parent: BlockHash, content: Content
+    ) -> None:
         for start in range(0, len(hashes), LONGEST):
             some = hashes[start : start + LONGEST]
             orphan = Orphan(parent, content.part(start, start + len(some)))
-            self._marks.add(self._contents.add(space, some, None, orphan), 0, some, holder)
+            self._marks.begin(self._contents.add(space, some, orphan=orphan), holder)
             parent = some[-1]
 
-    def _join_orphans(self, space: Space, hashes: list[BlockHash]) -> None:
+    def _join_orphans(self, space: Space, hashes: tuple[BlockHash, ...]) -> None:
         if space.waiting.keys().isdisjoint(hashes):
             return
         for name in hashes:
@@ -173,8 +185,9 @@ class Storing:
         holders, orphan = self._holders.among(segment.holders), segment.orphan
         for holder in holders:
             holder.source.spaces[space.key] = space
+            first = None if orphan is None else orphan.parent
             for start, end in _stretches(segment.held_by(holder.bit)):
-                parent = orphan.parent if orphan is not None and not start else segment.hashes[start - 1]
+                parent = segment.hashes[start - 1] if start else first
                 content = None if orphan is None else orphan.content.part(start, end)
                 self._anew.append(Run(space, holder, segment.hashes[start:end], parent, content=content))
             self._file_copies_anew(segment, space, holder)
@@ -184,10 +197,10 @@ class Storing:
         for (bit, position), count in (segment.copies or {}).items():
             if bit == holder.bit:
                 name = segment.hashes[position]
-                self._anew.extend(Run(space, holder, [name], None) for _ in range(count))
+                self._anew.extend(Run(space, holder, (name,), None) for _ in range(count))
 
 
-def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: list[BlockHash], at: int) -> int:
+def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: tuple[BlockHash, ...], at: int) -> int:
     """Where hashes end that are not known and not repeated."""
     seen: set[BlockHash] = set()
     for end in range(at, len(hashes)):
