@@ -368,6 +368,18 @@ def test_blocks_without_tokens_of_others_are_found_where_one_engine_says_they_ar
     assert (blocks(index.match(IDS)), index.resident("b")) == ({"a": 2}, {})
 
 
+def test_a_block_that_waited_without_tokens_is_not_counted_in_two_places_once_somebody_tells_them() -> None:
+    index = stored(1)
+    placed(index, "a", 1)
+    store(index, "b", (0, 1), IDS[:4])
+    placed(index, "a", 1)
+    assert index.resident("a") == {("GPU", None, 0): 1, ("CPU", None, 1): 2}
+    assert index.stats().resident == 4
+    assert blocks(index.match(IDS)) == {"a": 2, "b": 2}
+    remove(index, "a", 1, medium="CPU")
+    assert blocks(index.match(IDS)) == {"a": 2, "b": 2}
+
+
 @pytest.mark.parametrize("hashes", [*permutations((0, 5, 77))])
 def test_each_of_several_blocks_without_tokens_is_where_its_own_hash_says(hashes) -> None:
     """An event of an offload connector may be about several prefixes, and some that nobody knows of."""
