@@ -138,6 +138,29 @@ def test_of_blocks_that_nobody_asked_for_those_stored_first_go_first() -> None:
     assert {name for _, _, name in index.resident("a")} == set(range(60, 160))
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda index: index.match((0, 0)),
+        lambda index: index.match_hashes((0,)),
+        lambda index: store(index, "a", (0,), (0, 0)),
+        lambda index: store(index, "b", (100,), (0, 0)),
+        lambda index: store(index, "a", (200,), (5, 5), parent=0),
+        lambda index: store(index, "a", (200, 201), (5, 5, 6, 6), parent=0),
+    ],
+    ids=["asked for", "asked for by hash", "stored again", "stored by others", "grown by a block", "grown by two"],
+)
+def test_blocks_in_use_stay_longer(use) -> None:
+    index = BlockIndex(max_blocks=10)
+    for prompt in range(6):
+        store(index, "a", (prompt,), (prompt, prompt))
+    use(index)
+    for prompt in range(6, 12):
+        store(index, "a", (prompt,), (prompt, prompt))
+    assert "a" in blocks(index.match((0, 0)))
+    assert index.match((1, 1)).pods == ()
+
+
 def test_everybody_who_lost_a_block_is_told_of() -> None:
     index, told = BlockIndex(max_blocks=4), []
     index.report_flaws_to(lambda *flaw: told.append(flaw))

@@ -226,7 +226,7 @@ def test_a_block_is_there_until_it_was_removed_as_often_as_it_was_stored() -> No
         assert index.resident("a")["GPU", None, 2] == left
         assert blocks(index.match(IDS)) == {"a": 5}
         remove(index, "a", 2)
-    remove(index, "a", 0, 1)
+    remove(index, "a", 1, 0)
     assert index.resident("a") == {("GPU", None, 1): 1, ("GPU", None, 3): 2, ("GPU", None, 4): 1}
     assert index.stats().resident == 3
     store(index, "a", (0,), IDS[:2])
@@ -356,6 +356,28 @@ def test_blocks_without_tokens_may_come_before_their_tokens() -> None:
     assert blocks(index.match(IDS)) == {"a": 6}
     remove(index, "a", 3, medium="CPU")
     assert blocks(index.match(IDS)) == {"a": 3}
+
+
+def test_blocks_without_tokens_of_others_are_found_where_one_engine_says_they_are() -> None:
+    index = BlockIndex()
+    for pod in "ab":
+        placed(index, pod, 0, 1)
+    store(index, "a", (0, 1), IDS[:4])
+    assert blocks(index.match(IDS)) == {"a": 2, "b": 2}
+    remove(index, "b", 1, 0, medium="CPU")
+    assert (blocks(index.match(IDS)), index.resident("b")) == ({"a": 2}, {})
+
+
+def test_a_block_that_waited_without_tokens_is_not_counted_in_two_places_once_somebody_tells_them() -> None:
+    index = stored(1)
+    placed(index, "a", 1)
+    store(index, "b", (0, 1), IDS[:4])
+    placed(index, "a", 1)
+    assert index.resident("a") == {("GPU", None, 0): 1, ("CPU", None, 1): 2}
+    assert index.stats().resident == 4
+    assert blocks(index.match(IDS)) == {"a": 2, "b": 2}
+    remove(index, "a", 1, medium="CPU")
+    assert blocks(index.match(IDS)) == {"a": 2, "b": 2}
 
 
 @pytest.mark.parametrize("hashes", [*permutations((0, 5, 77))])
