@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-install lint format bench bench-kv bench-pressure soak conformance clean
+.PHONY: demo test test-install lint format bench bench-kv bench-pressure soak interop conformance clean
 
 demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
 	$(BIN)/kato-transport demo
@@ -37,8 +37,11 @@ bench-pressure: .venv/.synced   ## what one client notices of others that misbeh
 soak: .venv/.synced          ## clients of every kind against servers that are killed, and every answer checked: make soak MINUTES=5
 	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),5)
 
+interop: .venv/.synced       ## engines' own publishers and a whole vLLM on the CPU; up to 4 GB in .interop, from a package index
+	$(BIN)/python -m interop
+
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock
+	rm -rf .venv .interop .pytest_cache .mypy_cache .ruff_cache .hypothesis uv.lock
 
 .venv/.synced: $(PROJECTS)
 	$(PYTHON) -m venv .venv

@@ -1,10 +1,13 @@
 """What a well-behaved client notices of others that are not: its latency beside them, as ratios to its latency alone.
 
-    python -m bench.pressure [--rounds 5] [--seconds 0.5] [--json FILE]
+    python -m bench.pressure [--rounds 5] [--seconds 0.5] [--equals] [--json FILE]
 
 Server, client and offenders are a process each. Before each measurement beside an offender comes one alone, so that a noisy
-moment hits both; figures are medians of rounds. The control is a process that does nothing but keep a core busy: what is
-lost beside it is the machine's, not the server's. No round is begun after two minutes.
+moment hits both; figures are medians of rounds. No round is begun after two minutes.
+
+Offenders have the lowest priority (`SCHED_IDLE`), so that they take no core from the server and the client: what is measured
+is what the server lets them do, as if they were on machines of their own. With `--equals` they compete for the cores, too.
+The control keeps every core busy and has nothing to do with the server: what is lost beside it is the machine's.
 
 How long the server takes to be rid of an offender that has left, and the longest that a call took meanwhile, is told, too.
 """
@@ -49,7 +52,7 @@ def spin(endpoint: str) -> Steps:
 
 
 OFFENCES: Mapping[str, tuple[Offence, int]] = {
-    "a busy core (control)": (spin, 1),
+    "busy cores (control)": (spin, os.cpu_count() or 1),
     "a slow reader": (slow_reader, 1),
     "a flood": (flood, 1),
     "garbage": (garbage, 1),
@@ -82,8 +85,10 @@ def serve(pipe: Connection) -> None:
         pipe.recv()
 
 
-def offend(name: str, endpoint: str, pipe: Connection) -> None:
+def offend(name: str, endpoint: str, equal: bool, pipe: Connection) -> None:
     raise_limit()
+    if not equal:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     while pipe.recv() == "on":
         with beside(OFFENCES[name][0], endpoint):
             pipe.send("going on")
@@ -137,14 +142,14 @@ def _latency(client: kt.Client, method: str, seconds: float) -> Figures:
     return {"calls": len(took), "failed": failed, "p50": statistics.median(took), "p99": took[int(len(took) * 0.99)]}
 
 
-def measure(rounds: int, seconds: float) -> dict[str, list[Figures]]:
+def measure(rounds: int, seconds: float, equals: bool = False) -> dict[str, list[Figures]]:
     """Offence to what was found in each round: latencies alone and beside it, and how the server's counters changed."""
     found: dict[str, list[Figures]] = {name: [] for name in OFFENCES}
     started = time.monotonic()
     with ExitStack() as running:
         endpoint: str = running.enter_context(process(serve)).recv()
         offenders = {
-            name: [running.enter_context(process(offend, name, endpoint)) for _ in range(count)]
+            name: [running.enter_context(process(offend, name, endpoint, equals)) for _ in range(count)]
             for name, (_, count) in OFFENCES.items()
         }
         client = running.enter_context(kt.connect(endpoint, transport="improved", timeout_s=TIMEOUT_S))
@@ -213,10 +218,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="per offence, kind of handler and round, alone and beside")
+    parser.add_argument("--equals", action="store_true", help="offenders have the same priority as everybody")
     parser.add_argument("--json", help="write every figure to this file")
     options = parser.parse_args()
-    found = measure(options.rounds, options.seconds)
+    busy = os.getloadavg()[0]
+    found = measure(options.rounds, options.seconds, options.equals)
     print(", ".join(f"{name} {value}" for name, value in environment().items()))
+    print(f"load average {busy:.1f} before, {os.getloadavg()[0]:.1f} after; offenders {'equals' if options.equals else 'idle'}")
     report(found)
     if options.json:
         with open(options.json, "w") as file:

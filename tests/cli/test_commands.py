@@ -103,3 +103,13 @@ def test_the_demo_kills_a_server_and_shows_its_recovery(run):
     assert done.returncode == 0, done.stderr
     assert "kill -9" in done.stdout
     assert "nothing forgotten: after 'darkness my' it expects 'old friend'" in done.stdout
+    assert "[6/6] an event stream" in done.stdout
+    assert "engine-0 holds all 32 blocks of its next prompt, and that is exact" in done.stdout
+
+
+def test_the_demo_does_without_scenes_of_plugins_that_are_not_there(run):
+    """Its own steps are counted right all the same."""
+    done = run("demo", KATO_TRANSPORT_DISABLED_PLUGINS="kv")
+    assert done.returncode == 0, done.stderr
+    assert "[5/5] SIGTERM: drained and gone" in done.stdout
+    assert "event stream" not in done.stdout

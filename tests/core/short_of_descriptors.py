@@ -1,8 +1,8 @@
-"""Clients in a process that runs out of file descriptors when it is told to.
+"""Clients, and a server, in a process that runs out of file descriptors when it is told to.
 
 `python short_of_descriptors.py TRANSPORT ENDPOINT` reads a command a line and answers each with a line. `take N` takes all
 descriptors but N, and `free` gives them back. `new` makes a client, calls and closes it; `keep` makes one that `call` and
-`submit` call with. Each says what came of it.
+`submit` call with. Each says what came of it. `serve` makes a server, and `stop` closes it and says how many threads are left.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gc
 import os
 import resource
 import sys
+import threading
 from collections.abc import Callable
 
 import kato_transport as kt
@@ -27,6 +28,7 @@ class Process:
         self._endpoint = endpoint
         self._taken: list[int] = []
         self._kept: kt.Client | None = None
+        self._server: kt.RunningServer | None = None
 
     def take(self, but: str) -> str:
         try:
@@ -66,6 +68,15 @@ class Process:
         assert self._kept is not None
         kept = self._kept
         return outcome(lambda: kept.submit("echo", {"value": 4}).result(10))
+
+    def serve(self) -> str:
+        self._server = kt.serve({"echo": lambda value: {"value": value}}, "tcp://127.0.0.1:0", transport=self._transport)
+        return self._server.endpoint
+
+    def stop(self) -> str:
+        assert self._server is not None
+        told = outcome(self._server.close)
+        return f"{told}, {threading.active_count() - 1} threads"
 
     def close(self) -> None:
         if self._kept is not None:

@@ -144,6 +144,18 @@ def test_a_client_whose_server_falls_silent_meanwhile_finds_it_afterwards(
     heals(process)
 
 
+def test_a_server_without_descriptors_closes_all_the_same(short: Callable[[str], Short], transport: str) -> None:
+    """Nothing can be opened to wake its thread, which looks by itself; another can be bound to its port afterwards."""
+    process = short("tcp://127.0.0.1:1")
+    endpoint = process.ask("serve")
+    assert endpoint.startswith("tcp://")
+    process.ask("take 0")
+    assert process.ask("stop") == "answered, 0 threads"
+    process.ask("free")
+    kt.serve({}, endpoint, transport=transport).close()
+    assert process.end() == 0
+
+
 def never_sent(told: str) -> bool:
     """Whether a call failed in the way that says so."""
     return told.startswith("ConnectFailed: ")

@@ -26,6 +26,18 @@ def kato_register_commands(cli):
     cli.append(__name__)
 """
 
+SCENE = """
+import kato_transport as kt
+
+class Sea:
+    title = "the sea"
+    def lines(self): yield "waves"
+
+@kt.hookimpl
+def kato_register_demo_scenes():
+    return [Sea()]
+"""
+
 BROKEN_EXTENSIONS = {
     "fails to import": "raise RuntimeError('boom')",
     "lacks a dependency": "import no_such_dependency",
@@ -160,6 +172,19 @@ def test_extensions_are_loaded_when_their_kind_is_asked_for(shelf: Shelf) -> Non
     names = [type(handler).__module__ for handler in registry.event_handlers(Settings.from_env({}))]
     assert "fake_counter" in names
     assert shelf.imported() == ["fake_counter"]
+
+
+def test_extensions_give_scenes_to_the_demonstration_and_what_is_none_is_left_out(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose fault it is, and what is missing, stands in the log."""
+    shelf.install("fake-scene", {"fake_scene": SCENE}, extensions={"sea": "fake_scene"})
+    shelf.install("fake-bad", {"fake_bad": SCENE.replace("lines", "line")}, extensions={"bad": "fake_bad"})
+    with caplog.at_level(logging.WARNING):
+        scenes = shelf.registry().demo_scenes()
+    assert [[*scene.lines()] for scene in scenes if scene.title == "the sea"] == [["waves"]]
+    assert "plugin 'bad' cannot be used" in caplog.text
+    assert "is no DemoScene: it lacks lines" in caplog.text
 
 
 @pytest.mark.parametrize("source", BROKEN_EXTENSIONS.values(), ids=list(BROKEN_EXTENSIONS))

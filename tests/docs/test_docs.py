@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
-from kato_transport.cli import COMMANDS
+from kato_transport.cli import cli
 from kato_transport.cli.config import setting_rows
 from kato_transport.model import ErrorCode
 from kato_transport.plugins import registry
+from kato_transport_kv_events.metrics import NAMES as METRICS
+from kato_transport_kv_events.service.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -20,6 +23,10 @@ DOCS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob(
 
 def read(name: str) -> str:
     return (ROOT / name).read_text()
+
+
+def commands_of(group: click.Group) -> set[str]:
+    return set(group.list_commands(click.Context(group)))
 
 
 def test_the_readmes_code_runs_and_prints_what_it_should():
@@ -45,7 +52,20 @@ def test_no_setting_is_documented_that_does_not_exist():
 
 def test_every_command_is_documented():
     """Each has a section of its own."""
-    assert set(re.findall(r"^## `kato-transport (\w+)`", read("docs/commands.md"), re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^## `kato-transport (\w+)`", read("docs/commands.md"), re.MULTILINE)) == commands_of(cli)
+
+
+def test_every_kv_command_and_option_is_documented():
+    """Those of the extension, too; the page names what `--help` names."""
+    group = cli.get_command(click.Context(cli), "kv")
+    page = read("docs/commands.md")
+    assert set(re.findall(r"^### `kv (\w+)`", page, re.MULTILINE)) == commands_of(group)
+    for name in commands_of(group):
+        section = re.search(rf"^### `kv {name}`\n(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)[1]
+        params = group.get_command(click.Context(group), name).params
+        assert [
+            option for param in params if isinstance(param, click.Option) for option in param.opts if option not in section
+        ] == []
 
 
 def test_every_option_of_serve_is_documented():
@@ -61,6 +81,18 @@ def test_every_error_code_is_documented():
     """A peer's author finds each in the wire's table."""
     page = read("docs/wire.md")
     assert [code for code in ErrorCode if f"| `{code}` |" not in page] == []
+
+
+def test_every_metric_of_kv_events_is_documented():
+    """And none that does not exist."""
+    documented = re.findall(r"^\| `(kato_kv_\w+)` \|", read("docs/kv-events.md"), re.MULTILINE)
+    assert sorted(documented) == sorted(METRICS)
+
+
+def test_every_route_of_the_index_service_is_documented():
+    """With its verb."""
+    page = read("docs/kv-events.md")
+    assert [route.path for route in ROUTES if f"`{route.verb} {route.path}`" not in page] == []
 
 
 def test_every_first_party_plugin_is_in_the_readme():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
@@ -12,7 +13,12 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
+import kato_transport as kt
+from kato_transport.testing.waiting import until
+from kato_transport_kv_events.testing import EventPublisher, stored
+
+FOLDER = Path(__file__).parents[2] / "examples"
+EXAMPLES = sorted(FOLDER.glob("*.py"))
 SLOW = re.compile("Executing <(Task|Handle).* took [0-9.]+ seconds")
 """What asyncio's debug mode says of a busy machine."""
 
@@ -37,4 +43,32 @@ def test_an_example_does_what_it_says(example: Path, tmp_path: Path):
 
 def test_there_are_examples():
     """The glob above finds them."""
-    assert {"asyncio_client", "bridge", "echo", "events", "processor"} <= {example.stem for example in EXAMPLES}
+    assert {"asyncio_client", "bridge", "echo", "events", "kv_router", "processor"} <= {example.stem for example in EXAMPLES}
+
+
+def test_the_router_follows_the_engines_that_it_is_given():
+    """Until it is interrupted."""
+    with EventPublisher() as engine:
+        engine.publish(stored(1, token_ids=range(16), block_size=16))
+        command = [sys.executable, str(FOLDER / "kv_router.py"), f"a={engine.endpoint},replay={engine.replay_endpoint},model=m"]
+        router = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            with kt.connect(router.stdout.readline().split()[-1]) as gateway:
+                until(lambda: gateway.call("states")["states"] == {"a": "exact"}, "the engine was not followed")
+                answer = gateway.call("route", {"token_ids": [*range(20)], "model": "m"})
+                assert (answer["pod"], answer["cached_tokens"]) == ("a", 16)
+                with pytest.raises(kt.RemoteError, match="nobody serves model 'x'"):
+                    gateway.call("route", {"token_ids": [*range(20)], "model": "x"})
+            router.send_signal(signal.SIGINT)
+            assert router.wait(20) == 0
+        finally:
+            router.kill()
+            router.communicate()
+
+
+def test_the_router_says_what_is_wrong_with_a_source():
+    """In a sentence."""
+    command = [sys.executable, str(FOLDER / "kv_router.py"), "nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("source 'nonsense': it does not begin with POD=ENDPOINT")

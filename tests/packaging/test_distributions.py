@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from itertools import chain
 from pathlib import Path
@@ -16,15 +16,27 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = [ROOT / "core", *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
+CORE = ROOT / "core"
+KV_EVENTS = ROOT / "plugins" / "kv_events"
+FOLDERS = [CORE, *sorted(path.parent for path in (ROOT / "plugins").glob("*/pyproject.toml"))]
 EXAMPLE = ROOT / "examples" / "third_party_transport"
 PLUGINS = [*FOLDERS[1:], EXAMPLE]
 EVERY = [ROOT, *FOLDERS]
 
-LEFT_TO_PLUGINS = {"pyzmq": ("kato_transport/zeromq", "kato_transport/compat")}
+LEFT_TO_PLUGINS = {
+    "pyzmq": ("kato_transport/zeromq", "kato_transport/compat"),
+    "starlette": ("kato_transport/http",),
+    "uvicorn": ("kato_transport/http",),
+}
 """What core imports and does not install, and where: whoever uses that part depends on it, or on a plugin that does."""
-EXTRAS = {"kato_transport/testing": "testing", "kato_transport/compression": "zstd"}
-"""Parts of core that need one of its extras."""
+EXTRAS = {
+    "kato_transport/testing": (CORE, "testing"),
+    "kato_transport/compression": (CORE, "zstd"),
+    "kato_transport_kv_events/metrics": (KV_EVENTS, "service"),
+    "kato_transport_kv_events/service": (KV_EVENTS, "service"),
+    "kato_transport_kv_events/cli/live": (KV_EVENTS, "watch"),
+}
+"""Parts that need an extra of their distribution: only who uses the part installs what it imports."""
 
 
 class Import(NamedTuple):
@@ -117,25 +129,25 @@ def test_the_root_installs_every_plugin():
 @pytest.mark.parametrize("folder", PLUGINS, ids=name_of)
 def test_a_plugin_depends_on_what_it_imports_and_nothing_else(folder):
     """Its dependencies are its imports' distributions: none that a neighbour happens to bring, none unused."""
-    needs = needed(every_import(folder), packages(folder))
-    assert set(requirements(project(folder)["dependencies"])) == needs | _left_to(folder)
+    needs = needed(every_import(folder, *EXTRAS), packages(folder))
+    assert set(requirements(project(folder)["dependencies"])) == needs | _left_to(every_import(folder, *EXTRAS))
 
 
 def test_core_depends_on_what_it_imports_and_nothing_else():
     """What only one part of core needs is that part's extra, or is left to the plugins that use the part."""
-    folder = ROOT / "core"
-    needs = needed(every_import(folder, *chain(*LEFT_TO_PLUGINS.values()), *EXTRAS), packages(folder))
-    assert set(requirements(project(folder)["dependencies"])) == needs
+    needs = needed(every_import(CORE, *chain(*LEFT_TO_PLUGINS.values()), *EXTRAS), packages(CORE))
+    assert set(requirements(project(CORE)["dependencies"])) == needs
 
 
 @pytest.mark.parametrize("part", EXTRAS)
 def test_an_extra_holds_what_its_part_imports(part):
     """`pip install 'kato-transport-core[testing]'` is enough to run the kit."""
-    files = [file for file in sources(ROOT / "core") if part in file.as_posix()]
-    needs = needed((item for file in files for item in imports(file)), {"kato_transport"})
-    core = project(ROOT / "core")
-    extra = set(requirements(core["optional-dependencies"][EXTRAS[part]]))
-    assert needs - set(requirements(core["dependencies"])) <= extra
+    folder, extra = EXTRAS[part]
+    files = [file for file in sources(folder) if part in file.as_posix()]
+    found = [item for file in files for item in imports(file)]
+    needs = needed(iter(found), packages(folder)) | _left_to(found)
+    told = project(folder)
+    assert needs - set(requirements(told["dependencies"])) <= set(requirements(told["optional-dependencies"][extra]))
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=name_of)
@@ -173,9 +185,9 @@ def test_every_entry_point_names_a_module_of_its_distribution(folder):
             assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
 
 
-def _left_to(folder: Path) -> set[str]:
-    """What a plugin needs because a part of core that it imports needs it."""
-    modules = {item.module for item in every_import(folder)}
+def _left_to(found: Iterable[Import]) -> set[str]:
+    """What is needed because a part of core that is imported needs it."""
+    modules = {item.module for item in found}
     return {
         name
         for name, parts in LEFT_TO_PLUGINS.items()

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "third_party_transport"
 IN_CORE = {"memory", "msgpack", "json"}
-FIRST_PARTY = {*IN_CORE, "basic", "improved", "rest", "processor_memory"}
+FIRST_PARTY = {*IN_CORE, "basic", "improved", "rest", "kv_events", "kv", "processor_memory"}
 
 CALL = """
 import sys

@@ -8,7 +8,7 @@ A transport is two factories and a promise: `connect`, `serve` and its `capabili
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -199,3 +199,13 @@ class EventTransport(Protocol):
 
     def subscribe(self, endpoint: str, handler: EventHandler, options: Mapping[str, Any]) -> Subscription:
         """Deliver the endpoint's events to the handler until closed; `options` are the transport's own."""
+
+
+@runtime_checkable
+class DemoScene(Protocol):
+    """Something that `kato-transport demo` shows."""
+
+    title: str
+
+    def lines(self) -> Iterator[str]:
+        """What happens, told as it happens."""

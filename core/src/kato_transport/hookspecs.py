@@ -14,7 +14,7 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
-    from kato_transport.contracts import Codec, EventHandler, EventTransport, Transport
+    from kato_transport.contracts import Codec, DemoScene, EventHandler, EventTransport, Transport
     from kato_transport.processors import ProcessorFactory
     from kato_transport.settings import Settings
 
@@ -63,3 +63,9 @@ def kato_register_event_handlers(settings: Settings) -> Iterable[EventHandler]:
 @hookspec
 def kato_register_commands(cli: click.Group) -> None:
     """Add commands to the `kato-transport` command line."""
+
+
+@hookspec
+def kato_register_demo_scenes() -> Iterable[DemoScene]:
+    """Return scenes that `kato-transport demo` shows beside its own."""
+    return ()

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from kato_transport.contracts import Codec, EventHandler, EventTransport, Transport
+from kato_transport.contracts import Codec, DemoScene, EventHandler, EventTransport, Transport
 from kato_transport.errors import PluginBroken, PluginDisabled, UnknownPlugin, UnknownTransport
 from kato_transport.processors import ProcessorFactory
 from kato_transport.settings import Settings, flag
@@ -139,14 +139,11 @@ class Registry:
 
     def event_handlers(self, settings: Settings) -> list[EventHandler]:
         """The event handlers of all extensions; a broken extension is logged and left out."""
-        found: list[EventHandler] = []
+        return self._of_extensions(EventHandler, "kato_register_event_handlers", settings=settings)
 
-        def collect(name: str) -> None:
-            handlers = self._extensions.call(name, "kato_register_event_handlers", settings=settings)
-            found.extend([_checked(name, item, (EventHandler,)) for item in handlers])
-
-        _for_each(self._extensions, collect)
-        return found
+    def demo_scenes(self) -> list[DemoScene]:
+        """The scenes of all extensions; a broken extension is logged and left out."""
+        return self._of_extensions(DemoScene, "kato_register_demo_scenes")
 
     def add_commands(self, cli: click.Group) -> None:
         """Let every extension add its commands; a broken extension is logged and left out."""
@@ -157,6 +154,15 @@ class Registry:
         self._extensions.load(name)
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _of_extensions(self, kind: type[Any], hook: str, **given: Any) -> list[Any]:
+        found: list[Any] = []
+
+        def collect(name: str) -> None:
+            found.extend([_checked(name, item, (kind,)) for item in self._extensions.call(name, hook, **given)])
+
+        _for_each(self._extensions, collect)
+        return found
 
     def _any_transport(self, name: str) -> Transport | EventTransport:
         return self._one(ALIASES.get(name, name), "transport", self.transports_of)

@@ -247,7 +247,7 @@ def test_the_log_is_this_librarys_own(caplog, open_web):
         with web.raw() as raw:
             raw.send(b"nonsense\r\n\r\n")
             raw.answer()
-    assert {record.name for record in caplog.records} <= {"kato_transport.rest", "asyncio", "environ_config"}
+    assert {record.name for record in caplog.records} <= {"kato_transport.http", "asyncio", "environ_config"}
     assert "Invalid HTTP request" in caplog.text
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from kato_transport.cli.lazy import LazyGroup
 from kato_transport.errors import ConfigurationError, InvalidSetting, TransportError, UnknownPlugin
 
 COMMANDS = {
@@ -23,17 +23,14 @@ COMMANDS = {
 """Name to one line of help, so that `--help` imports no command."""
 
 
-class LazyCommands(click.Group):
-    """A group whose own commands live in modules of their names; errors of this library end it without a traceback."""
+class Commands(LazyGroup):
+    """The library's own commands and those of extensions; errors of this library end it without a traceback."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*COMMANDS, *self._extensions()})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name in COMMANDS:
-            command: click.Command = importlib.import_module(f"kato_transport.cli.{name}").command
-            return command
-        return self._extensions().get(name)
+        return super().get_command(ctx, name) or self._extensions().get(name)
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         taken = name or cmd.name
@@ -41,10 +38,8 @@ class LazyCommands(click.Group):
             raise ConfigurationError(f"a command {taken!r} is there already")
         super().add_command(cmd, name)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = [(name, COMMANDS.get(name) or self._short_help(name)) for name in self.list_commands(ctx)]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+    def help_line(self, name: str) -> str:
+        return COMMANDS.get(name) or self._extensions()[name].get_short_help_str()
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -62,11 +57,8 @@ class LazyCommands(click.Group):
             registry().add_commands(self)
         return self.commands
 
-    def _short_help(self, name: str) -> str:
-        return self._extensions()[name].get_short_help_str()
 
-
-@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, package=__name__, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kato-transport-core", prog_name="kato-transport")
 def cli() -> None:
     """Request and event transports made of plugins: serve, call and look at them."""

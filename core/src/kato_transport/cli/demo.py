@@ -1,7 +1,7 @@
 """`kato-transport demo`: the whole of it in one terminal, with a failure that is not acted.
 
 The server is a process of its own and is killed with SIGKILL while three clients call it; then it comes back on the same
-ports and file, and the clients go on, with what was learned still there.
+ports and file, and the clients go on, with what was learned still there. Extensions show theirs after that.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import Any
 import click
 
 import kato_transport as kt
+from kato_transport.contracts import DemoScene
+from kato_transport.plugins import registry
 
 SONG = ["hello", "darkness", "my", "old", "friend"]
 DOWN_S = 1.0
@@ -32,21 +34,44 @@ BETWEEN_CALLS_S = 0.02
 @click.command()
 def command() -> None:
     """Show processor, server, gateway and three clients, a killed server and its recovery, in 15 seconds."""
+    scenes = registry().demo_scenes()
+    steps = Steps(5 + len(scenes))
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "memory.db"
-        _say("1", "a processor behind ROUTER/DEALER and the REST gateway, learning into one file")
+        steps.say("a processor behind ROUTER/DEALER and the REST gateway, learning into one file")
         server, ready = _start(data)
         try:
-            _learn(ready["zmq"])
+            _learn(steps, ready["zmq"])
             with _clients(ready) as tallies:
-                _wait(lambda: all(tally["answered"] >= 20 for tally in tallies.values()))
+                wait_until(lambda: all(tally["answered"] >= 20 for tally in tallies.values()))
                 _tell("three clients at once", tallies)
-                server, recovered_s = _kill_and_restart(server, ready, data, tallies)
+                server, recovered_s = _kill_and_restart(steps, server, ready, data, tallies)
             _tell(f"all three were answered again {recovered_s * 1000:.0f} ms after the server's return", tallies)
             _show_memory(ready["zmq"])
         finally:
             _stop(server)
-    _say("5", "SIGTERM: drained and gone. Next: kato-transport serve, kato-transport plugins, kato-transport doctor")
+    steps.say("SIGTERM: drained and gone")
+    for scene in scenes:
+        _show(steps, scene)
+    click.echo("Next: kato-transport serve, kato-transport plugins, kato-transport doctor")
+
+
+class Steps:
+    """What is said at the beginning of each step, with its number."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._said = 0
+
+    def say(self, text: str) -> None:
+        self._said += 1
+        click.echo(f"{click.style(f'[{self._said}/{self._count}]', fg='cyan', bold=True)} {text}")
+
+
+def _show(steps: Steps, scene: DemoScene) -> None:
+    steps.say(scene.title)
+    for line in scene.lines():
+        click.echo(f"      {line}")
 
 
 def _start(data: Path, zmq_port: str = "0", rest_port: str = "0") -> tuple[subprocess.Popen[str], dict[str, Any]]:
@@ -67,14 +92,14 @@ def _stop(server: subprocess.Popen[str]) -> None:
         server.stdout.close()
 
 
-def _learn(endpoint: str) -> None:
+def _learn(steps: Steps, endpoint: str) -> None:
     with kt.connect(endpoint) as client:
         for number, word in enumerate(SONG):
             client.call("observe", {"strings": [word], "vectors": [], "emotives": {}, "unique_id": f"song-{number}"})
         name = client.call("learn")["model_name"]
         for word in SONG[:2]:
             client.call("observe", {"strings": [word], "vectors": [], "emotives": {}, "unique_id": f"cue-{word}"})
-        _say("2", f"learned {' '.join(SONG)!r} as {name[:14]}…; after {' '.join(SONG[:2])!r} it expects {_expected(client)}")
+        steps.say(f"learned {' '.join(SONG)!r} as {name[:14]}…; after {' '.join(SONG[:2])!r} it expects {_expected(client)}")
 
 
 def _expected(client: kt.Client) -> str:
@@ -128,20 +153,20 @@ def _counted(tally: Counter[str]) -> Iterator[None]:
 
 
 def _kill_and_restart(
-    server: subprocess.Popen[str], ready: dict[str, Any], data: Path, tallies: dict[str, Counter[str]]
+    steps: Steps, server: subprocess.Popen[str], ready: dict[str, Any], data: Path, tallies: dict[str, Counter[str]]
 ) -> tuple[subprocess.Popen[str], float]:
-    _say("3", f"kill -9 {server.pid}, and nothing there for {DOWN_S:g} s")
+    steps.say(f"kill -9 {server.pid}, and nothing there for {DOWN_S:g} s")
     server.kill()
     server.wait()
     if server.stdout:
         server.stdout.close()
     time.sleep(DOWN_S)
     _tell("every call meanwhile ended in an error that says what happened", tallies)
-    _say("4", "the same ports, the same file")
+    steps.say("the same ports, the same file")
     server, _ = _start(data, ready["zmq"].rpartition(":")[2], ready["rest"].rpartition(":")[2])
     returned = time.monotonic()
     before = {name: tally["answered"] for name, tally in tallies.items()}
-    _wait(lambda: all(tally["answered"] > before[name] for name, tally in tallies.items()))
+    wait_until(lambda: all(tally["answered"] > before[name] for name, tally in tallies.items()))
     return server, time.monotonic() - returned
 
 
@@ -153,16 +178,13 @@ def _show_memory(endpoint: str) -> None:
         click.echo(f"      nothing forgotten: after {' '.join(SONG[1:3])!r} it expects {_expected(client)!r}")
 
 
-def _wait(until: Callable[[], bool], at_most_s: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], at_most_s: float = 10.0) -> None:
+    """Wait for what is to be shown; `ConnectionLost` where it does not happen."""
     deadline = time.monotonic() + at_most_s
-    while not until():
+    while not condition():
         if time.monotonic() > deadline:
             raise kt.ConnectionLost(f"the demonstration did not get on within {at_most_s:g} s")
         time.sleep(BETWEEN_CALLS_S)
-
-
-def _say(step: str, text: str) -> None:
-    click.echo(f"{click.style(f'[{step}/5]', fg='cyan', bold=True)} {text}")
 
 
 def _tell(text: str, tallies: dict[str, Counter[str]]) -> None:

@@ -98,7 +98,11 @@ def close_server(sock: Sock, just_answered: bool) -> None:
     if just_answered:
         time.sleep(READING_S)
     served.discard(sock)
-    monitor = sock.get_monitor_socket(zmq.EVENT_CLOSED)
+    try:
+        monitor = sock.get_monitor_socket(zmq.EVENT_CLOSED)
+    except zmq.ZMQError:  # no descriptors are left to wait with
+        sock.close()
+        return
     sock.close()
     monitor.poll(UNBIND_MS)
     monitor.close()
@@ -114,9 +118,14 @@ def open_back_door(sock: Sock) -> str:
 def knock(kind: int, back_door: str) -> None:
     """Have a server's thread receive an empty message, from a client socket of the kind that goes with it.
 
-    The thread may have ended of itself meanwhile, and with it the door: then there is nobody to wait for.
+    The thread may have ended of itself meanwhile, and with it the door: then there is nobody to wait for. And a process that
+    has run out of descriptors cannot knock, so a thread must not rely on it alone to find out that it is to end.
     """
-    with current_context().socket(kind) as sock, suppress(zmq.Again):
+    try:
+        sock = current_context().socket(kind)
+    except zmq.ZMQError:
+        return
+    with sock, suppress(zmq.Again):
         sock.linger = SERVER_LINGER_MS
         sock.sndtimeo = KNOCK_MS
         sock.connect(back_door)

@@ -1,6 +1,5 @@
-"""Answers of the upstream as answers of HTTP: the status for each error code, and bodies as JSON.
-
-Servers of the original KATO give their errors no code; there the kept message texts tell which one is meant.
+"""What an upstream's answers mean. Servers of the original KATO give their errors no code; there the kept message texts tell
+which one is meant.
 """
 
 from __future__ import annotations
@@ -9,32 +8,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import Response
-
-from kato_transport.codecs.json import JsonCodec
 from kato_transport.codecs.msgpack import MsgpackCodec
-from kato_transport.compression import compressed
-from kato_transport.contracts import Codec
-from kato_transport.errors import LocalProtocolError
+from kato_transport.http.answers import JSON, STATUS, Refusal
 from kato_transport.model import ErrorCode
 from kato_transport.model import Response as Answer
-from kato_transport_rest.coding import coding_headers
 
-STATUS: Mapping[str, int] = {
-    ErrorCode.UNKNOWN_METHOD: 404,
-    ErrorCode.INVALID_PARAMS: 400,
-    ErrorCode.NOT_FOUND: 404,
-    ErrorCode.BUSY: 503,
-    ErrorCode.DEADLINE_EXCEEDED: 504,
-    ErrorCode.TOO_LARGE: 413,
-    ErrorCode.UNAUTHENTICATED: 401,
-    ErrorCode.UNAVAILABLE: 503,
-    ErrorCode.CONNECTION_LOST: 502,
-    ErrorCode.INTERNAL: 500,
-}
-
-RETRY_AFTER = {"retry-after": "1"}
-JSON = JsonCodec()
 CODECS = (MsgpackCodec(), JSON)
 
 _OLD_TEXTS = (
@@ -43,27 +21,6 @@ _OLD_TEXTS = (
     (re.compile(r"Model .* not found$", re.DOTALL), ErrorCode.NOT_FOUND),
     (re.compile(r".* parameters? required$"), ErrorCode.INVALID_PARAMS),
 )
-
-
-class Refusal(Exception):
-    """Ends a request with an error answer."""
-
-    def __init__(self, status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> None:
-        self.status = status
-        self.message = message
-        self.code = code
-        self.headers = headers
-        super().__init__(message)
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> Refusal:
-        """The refusal that an upstream's error answer stands for."""
-        code = error_code(answer)
-        return cls(STATUS.get(code, 500), str(answer.get("message", "")), code)
-
-    @property
-    def response(self) -> Response:
-        return encoded(Answer.error(self.message, self.code).body, self.status, headers=self.headers)
 
 
 def error_code(answer: Mapping[str, Any]) -> str:
@@ -80,22 +37,6 @@ def status_of(answer: Answer) -> int:
     return STATUS.get(error_code(answer.body), 500) if answer.is_error else 200
 
 
-def encoded(
-    body: Mapping[str, Any],
-    status: int = 200,
-    codec: Codec = JSON,
-    headers: Mapping[str, str] | None = None,
-    accept: str = "",
-) -> Response:
-    """A map as an HTTP answer, compressed as `accept` names it; one that the codec cannot carry (JSON: bytes, NaN) becomes a
-    500 that says so."""
-    try:
-        content = codec.encode(body)
-    except LocalProtocolError as exc:
-        status, content = 500, codec.encode(Answer.error(f"the answer {exc}"[:500]).body)
-    if status == 503:
-        headers = {**(headers or {}), **RETRY_AFTER}
-    if accept:
-        content = compressed(content, accept)
-        headers = {**(headers or {}), **coding_headers(content)}
-    return Response(content, status, headers, codec.content_type)
+def refusal_of(answer: Mapping[str, Any]) -> Refusal:
+    """The refusal that an upstream's error answer stands for."""
+    return Refusal.of(str(answer.get("message", "")), error_code(answer))

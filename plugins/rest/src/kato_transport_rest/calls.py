@@ -9,12 +9,13 @@ from starlette.responses import Response
 
 from kato_transport.compression import Inflated, decompressed
 from kato_transport.errors import DecodeError
+from kato_transport.http.answers import Refusal, encoded
+from kato_transport.http.upstream import ask
 from kato_transport.kato.methods import IDEMPOTENT
 from kato_transport.model import ErrorCode, Request
 from kato_transport.wire import BadRequest, request_from_map
-from kato_transport_rest.answers import Refusal, encoded, error_code, status_of
+from kato_transport_rest.answers import error_code, status_of
 from kato_transport_rest.exchange import Exchange
-from kato_transport_rest.upstream import ask
 
 _READY_WITHIN_S = 2.0
 _NOT_READY = (ErrorCode.UNAVAILABLE, ErrorCode.DEADLINE_EXCEEDED, ErrorCode.BUSY)

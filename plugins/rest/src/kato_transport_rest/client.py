@@ -10,13 +10,15 @@ from kato_transport import fork
 from kato_transport.codecs.json import JsonCodec
 from kato_transport.codecs.msgpack import MsgpackCodec
 from kato_transport.contracts import ClientOptions
+from kato_transport.endpoints import http_address
 from kato_transport.errors import CallTimeout, ClientClosed, ConnectionLost, RemoteProtocolError
+from kato_transport.http.coding import coding_headers
 from kato_transport.model import Request, Response
 from kato_transport.wire import decode_response, encode_request
-from kato_transport_rest.address import CALL_PATH, host_and_port
-from kato_transport_rest.coding import coding_headers
 from kato_transport_rest.pool import Kept, Pool
 
+CALL_PATH = "/kato-api/call"
+"""Takes any method, in the wire's own maps."""
 _CHUNK = 1 << 16
 
 
@@ -32,7 +34,7 @@ class HttpConnection:
     """A client of a gateway; as many calls at a time as there are threads, each on a connection of its own."""
 
     def __init__(self, endpoint: str, options: ClientOptions) -> None:
-        self._address = host_and_port(endpoint)
+        self._address = http_address(endpoint)
         self._endpoint = endpoint
         self._options = options
         codecs = (JsonCodec(), MsgpackCodec(), options.codec)

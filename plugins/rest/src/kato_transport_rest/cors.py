@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from kato_transport_rest.answers import Refusal
+from kato_transport.http.answers import Refusal
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST")
 

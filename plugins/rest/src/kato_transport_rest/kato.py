@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
+from kato_transport.http.answers import Refusal
 from kato_transport.model import ErrorCode
 from kato_transport.processors import checked_observation, checked_sequence
-from kato_transport_rest.answers import Refusal
-from kato_transport_rest.exchange import Exchange, parsed
+from kato_transport_rest.exchange import Exchange
 
 Body = dict[str, Any]
 
@@ -106,7 +106,7 @@ async def observe_sequence(exchange: Exchange) -> Body:
 async def learn(exchange: Exchange) -> Body:
     data = await exchange.body()
     if data.strip():
-        parsed(data)
+        exchange.parsed(data)
     answer = await exchange.call("learn")
     return {**await _stamp(exchange, answer), "message": answer.get("model_name") or ""}
 

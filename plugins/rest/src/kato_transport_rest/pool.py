@@ -8,8 +8,8 @@ import threading
 import time
 from contextlib import suppress
 
+from kato_transport.endpoints import http_endpoint
 from kato_transport.errors import ClientClosed, ConnectFailed
-from kato_transport_rest.address import endpoint_of
 
 IDLE_S = 4.0
 """Seconds a connection is kept unused: less than servers keep theirs (uvicorn, Node and others: 5)."""
@@ -112,7 +112,7 @@ class Pool:
             connection.connect()
         except (OSError, UnicodeError) as exc:
             self.drop(connection)
-            where = endpoint_of(self._host, self._port)
+            where = http_endpoint(self._host, self._port)
             reason = (
                 f"no connection within {within_s:g} s"
                 if isinstance(exc, TimeoutError)
@@ -121,7 +121,7 @@ class Pool:
             raise ConnectFailed(f"nothing answers at {where}: {reason}") from exc
 
     def _is_closed(self) -> ClientClosed:
-        return ClientClosed(f"the client of {endpoint_of(self._host, self._port)} is closed")
+        return ClientClosed(f"the client of {http_endpoint(self._host, self._port)} is closed")
 
 
 def _hang_up(connection: Kept) -> None:

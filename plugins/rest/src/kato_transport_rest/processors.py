@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 
 from kato_transport.contracts import AsyncConnection
+from kato_transport.http.answers import Refusal
+from kato_transport.http.upstream import ask
 from kato_transport.model import ErrorCode, Request
-from kato_transport_rest.answers import Refusal, error_code
-from kato_transport_rest.upstream import ask
+from kato_transport_rest.answers import error_code, refusal_of
 
 _FAILURES = (ErrorCode.UNAVAILABLE, ErrorCode.CONNECTION_LOST, ErrorCode.DEADLINE_EXCEEDED, ErrorCode.BUSY)
 
@@ -56,7 +57,7 @@ class Processors:
     async def _listed(self) -> tuple[str, ...]:
         pong = await ask(self._upstream, self._request("ping"))
         if pong.is_error and error_code(pong.body) in _FAILURES:
-            raise Refusal.of(pong.body)
+            raise refusal_of(pong.body)
         listed = pong.body.get("processors")
         if isinstance(listed, (list, tuple)) and listed:
             return tuple(map(str, listed))
@@ -66,7 +67,7 @@ class Processors:
         """The id of a server that does not list its processors, as the original does not: it has one."""
         answer = await ask(self._upstream, self._request("get_name"))
         if answer.is_error:
-            raise Refusal.of(answer.body)
+            raise refusal_of(answer.body)
         return (str(answer.body.get("id", "")),)
 
     def _request(self, method: str) -> Request:

@@ -7,16 +7,18 @@ from importlib.resources import files
 
 from starlette.responses import Response
 
-from kato_transport_rest import calls, kato, openapi
-from kato_transport_rest.address import CALL_PATH
+from kato_transport.http import openapi
+from kato_transport.http.openapi import BOOLEAN, MAP, NUMBER, STRING, any_of, array, constant, nullable, record
+from kato_transport.http.routing import Handler, Route, Schema
+from kato_transport_rest import calls, kato
+from kato_transport_rest.client import CALL_PATH
 from kato_transport_rest.exchange import Exchange
-from kato_transport_rest.openapi import BOOLEAN, EVENTS, MAP, NUMBER, STRING, any_of, array, constant, nullable, record
-from kato_transport_rest.routing import Handler, Route, Schema
 
 KATO = "KATO"
 ERA_A = "KATO, older names"
 SYSTEM = "Gateway"
 
+EVENTS = array(array(STRING))
 _STAMP = {"id": STRING, "interval": NUMBER, "time_stamp": NUMBER, "status": constant("okay")}
 _OBSERVATION = record(
     strings=array(STRING),
@@ -43,17 +45,17 @@ async def _page(exchange: Exchange) -> Response:
     return Response(_html(), headers={"content-security-policy": _PAGE_POLICY}, media_type="text/html")
 
 
-def _get(path: str, handle: Handler, summary: str, answer: Schema, group: str = KATO) -> Route:
+def _get(path: str, handle: Handler[Exchange], summary: str, answer: Schema, group: str = KATO) -> Route[Exchange]:
     return Route(verb="GET", path=path, handle=handle, summary=summary, answer=answer, group=group)
 
 
-def _system(path: str, handle: Handler, summary: str, answer: Schema, asks_upstream: bool = False) -> Route:
+def _system(path: str, handle: Handler[Exchange], summary: str, answer: Schema, asks_upstream: bool = False) -> Route[Exchange]:
     return Route(
         verb="GET", path=path, handle=handle, summary=summary, answer=answer, group=SYSTEM, asks_upstream=asks_upstream
     )
 
 
-def _clear_stm(path: str, word: str, group: str = KATO) -> Route:
+def _clear_stm(path: str, word: str, group: str = KATO) -> Route[Exchange]:
     return Route(
         verb="POST",
         path=path,
@@ -64,7 +66,7 @@ def _clear_stm(path: str, word: str, group: str = KATO) -> Route:
     )
 
 
-def _predictions(verb: str) -> Route:
+def _predictions(verb: str) -> Route[Exchange]:
     return Route(
         verb=verb,
         path="/{processor_id}/predictions",
@@ -183,13 +185,28 @@ ROUTES = (
     _system("/docs", _page, "The same page", {}),
 )
 
+API = openapi.Api(
+    title="KATO REST gateway",
+    distribution="kato-transport-rest",
+    description="Calls of KATO processors over HTTP.",
+    refusals={
+        400: "Bad input; the message names the field",
+        404: "No such processor, model, gene or method",
+        413: "The body is too large",
+        415: "The content type is not read here",
+        500: "Internal error, or the body is not JSON",
+        503: "The server behind is busy or not there; try again after `Retry-After` seconds",
+        504: "No answer in time",
+    },
+)
+
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
 @cache
 def description() -> bytes:
     """The API's OpenAPI document."""
-    return openapi.document(ROUTES)
+    return openapi.document(API, ROUTES)
 
 
 @cache

@@ -18,6 +18,9 @@ from kato_transport.runner import CLOSING, Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
 from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket
 
+TICK_MS = 200
+"""How long the thread waits for a request before it looks whether it is to end: the knock may have failed."""
+
 GRACE_S = 0.5
 """What closing may take beyond the drain time, when a handler is slow to end."""
 
@@ -31,7 +34,7 @@ class BasicServer:
         self._codec = options.codec
         self._limit = options.max_message_bytes
         self._drain_s = options.drain_s
-        self._socket = server_socket(zmq.REP, endpoint, options.max_message_bytes)
+        self._socket = server_socket(zmq.REP, endpoint, options.max_message_bytes, rcvtimeo=TICK_MS)
         self.endpoint = bound_endpoint(self._socket)
         self._back_door = open_back_door(self._socket)
         self._runner = Runner(service, options, name="kato-basic")
@@ -58,7 +61,10 @@ class BasicServer:
 
     def _run(self) -> None:
         while not self._stop:
-            frames = self._receive()
+            try:
+                frames = self._receive()
+            except zmq.Again:
+                continue
             self._working = True
             try:
                 self._send(self._answer(frames))

@@ -31,7 +31,7 @@ from kato_transport.wire import (
     request_from_map,
     take_buffers,
 )
-from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket, uncopied
+from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, readable, server_socket, uncopied
 from kato_transport_zmq_improved.waker import Waker
 
 TICK_MS = 1_000
@@ -41,8 +41,12 @@ MOST_FRAMES = 8
 LONGEST_FRAME = 255
 """Of an envelope, in bytes; libzmq's identities are no longer. More is no client's; it is refused rather than echoed."""
 
-DRAIN = 64
+BURST = 16
 """Messages taken in a row before the thread looks after anything else."""
+
+GIVE_WAY_S = 20e-6
+"""What the thread sleeps after a full burst while workers have something to do: only who waits hands over Python's lock for
+certain, and without it their answers are held up for as long as a flood goes on, 5 ms at a time."""
 
 log = logging.getLogger("kato_transport.improved")
 
@@ -114,9 +118,7 @@ class ImprovedServer:
                     poller.poll(TICK_MS)
                     self._waker.clear()
                     self._send_answers()
-                    self._take_waiting()
-                else:
-                    self._take(self._receive(0))
+                self._take_some()
             except zmq.Again:
                 pass
             except Exception:
@@ -127,10 +129,20 @@ class ImprovedServer:
         self._send_answers()
         close_server(self._socket, self._drained)
 
-    def _take_waiting(self) -> None:
-        for _ in range(DRAIN):
-            self._take(self._receive(zmq.DONTWAIT))
-            self._send_answers()  # at once, or whoever sends without pause would hold them up
+    def _take_some(self) -> None:
+        """Answers go out between any two messages, or whoever sends without pause would hold them up.
+
+        And so it would hold up who has been silent for a moment: libzmq takes notice of others' messages only every hundred
+        frames while one of them has more, unless it is asked.
+        """
+        for _ in range(BURST):
+            self._take(self._receive(zmq.DONTWAIT if self._on_workers else 0))
+            self._send_answers()
+            if self._stop:
+                return
+        if self._on_workers:
+            time.sleep(GIVE_WAY_S)
+        readable(self._socket)
 
     def _receive(self, flags: int) -> Frames:
         """One message's frames; a ROUTER's identity is always followed by at least one more.

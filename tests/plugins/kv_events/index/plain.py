@@ -3,94 +3,126 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
 
 from attrs import define, field
 
-from kato_transport.events import AllBlocksCleared, BlockRemoved, BlockStored, Origin
+from kato_transport.events import AllBlocksCleared, BlockRemoved, BlockStored
 
-SIZE = 2
-"""Tokens in a block."""
-Prefix = tuple[int, ...]
-"""All tokens up to the end of a block: its content."""
+from .world import LENGTH, PARENTS, PLACES, SIZE
+
 Place = tuple[str, int | None, int]
 """Medium, group and hash."""
 Source = tuple[str, int]
+Leading = tuple[int, dict[str, int]]
+"""Blocks in any medium, and in each by itself."""
+
+
+@define
+class PlainSource:
+    """What a source has."""
+
+    places: Counter[Place] = field(factory=Counter)
+    windowed: dict[tuple[str, int | None], bool] = field(factory=dict)
+    """Of each medium and group that it ever stored to, whether it holds the last blocks before a hit only."""
+    unplaced: set[Place] = field(factory=set)
+    """What came without its size, and of which nothing else is known."""
+
+    def resident(self) -> dict[Place, int]:
+        return {place: count for place, count in self.places.items() if count}
+
+    def leading(self, chain: int, names: Collection[int]) -> Leading:
+        """What is there of a chain, if only these hashes are understood: in all groups, the windowed ones left out."""
+        blocks: dict[tuple[str, int | None], set[int]] = {
+            holder: set() for holder, windowed in self.windowed.items() if not windowed
+        }
+        for (medium, group, name), count in self.places.items():
+            if count and name in names and name in PLACES[chain] and (medium, group) in blocks:
+                blocks[medium, group].add(PLACES[chain][name])
+        groups: dict[int | None, set[int]] = {}
+        media: dict[str, int] = {}
+        for (medium, group), there in blocks.items():
+            groups[group] = groups.get(group, set()) | there
+            media[medium] = min(_leading(there), media.get(medium, LENGTH))
+        return min(map(_leading, groups.values()), default=0), media
+
+    def placed(self) -> PlainSource:
+        """Without what may be anywhere."""
+        known = Counter({place: count for place, count in self.places.items() if place not in self.unplaced})
+        return PlainSource(known, self.windowed)
 
 
 @define
 class PlainIndex:
-    """`truth` says what every hash stands for; `known` what has been said of those that somebody has, or of their parents."""
+    """`known` are the hashes whose content has been said of somebody's blocks, all the way from the beginning."""
 
-    truth: dict[int, Prefix]
     counted: bool = True
-    has: dict[Source, Counter[Place]] = field(factory=dict)
-    known: dict[int, Prefix] = field(factory=dict)
-    told: dict[int, tuple[int | None, Prefix]] = field(factory=dict)
-    """By hash: its parent, and its own tokens."""
+    sources: dict[Source, PlainSource] = field(factory=dict)
+    known: set[int] = field(factory=set)
+    told: set[int] = field(factory=set)
+    stored: int = 0
+    removed: int = 0
+    unknown: int = 0
+    remote: int = 0
+
+    def source(self, pod: str, rank: int = 0) -> PlainSource:
+        return self.sources.setdefault((pod, rank), PlainSource())
 
     def handle(self, event: BlockStored | BlockRemoved | AllBlocksCleared) -> None:
-        has = self.has.setdefault((event.origin.pod, event.origin.rank), Counter())
+        source = self.source(event.origin.pod, event.origin.rank)
         match event:
-            case BlockStored():
-                for name in event.block_hashes:
-                    has[event.medium, event.group_idx, name] += (
-                        1 if self.counted else not has[event.medium, event.group_idx, name]
-                    )
-                self._tell(event)
-            case BlockRemoved():
-                for name in event.block_hashes:
-                    if has[event.medium, event.group_idx, name]:
-                        has[event.medium, event.group_idx, name] -= 1
             case AllBlocksCleared():
-                has.clear()
+                self.forget(event.origin.pod, event.origin.rank)
+            case _ if event.locality == "REMOTE":
+                self.remote += len(event.block_hashes)
+            case BlockStored():
+                self._store(source, event)
+            case BlockRemoved():
+                self._remove(source, event)
         self._learn()
 
-    def forget(self, pod: str, rank: int) -> None:
-        self.has.pop((pod, rank), None)
+    def forget(self, pod: str, rank: int = 0) -> None:
+        self.sources[pod, rank] = PlainSource()
         self._learn()
 
-    def resident(self, pod: str, rank: int) -> dict[Place, int]:
-        return {place: count for place, count in self.has.get((pod, rank), Counter()).items() if count}
+    def _store(self, source: PlainSource, event: BlockStored) -> None:
+        windowed = event.kv_cache_spec_kind == "sliding_window"
+        source.windowed[event.medium, event.group_idx] = windowed or source.windowed.get((event.medium, event.group_idx), False)
+        sized = {place[2] for place in source.resident() if place not in source.unplaced}
+        for place in _places(event):
+            if not event.block_size and place[2] not in sized and not source.places[place]:
+                source.unplaced.add(place)
+            source.places[place] += 1 if self.counted else not source.places[place]
+        if event.block_size:
+            source.unplaced = {place for place in source.unplaced if place[2] not in event.block_hashes}
+        if len(event.token_ids) == SIZE * len(event.block_hashes):
+            self.told |= set(event.block_hashes)
+        self.stored += len(event.block_hashes)
 
-    def leading(self, pod: str, rank: int, request: Prefix, meaning: dict[int, Prefix]) -> tuple[int, dict[str, int]]:
-        """Leading blocks in any medium, and in each, where hashes have these meanings."""
-        there = [(medium, meaning[name]) for medium, _, name in self.resident(pod, rank) if name in meaning]
-        media = {medium for medium, _ in there}
-        by_medium = {medium: _leading(request, {prefix for at, prefix in there if at == medium}) for medium in media}
-        return _leading(request, {prefix for _, prefix in there}), {
-            medium: count for medium, count in by_medium.items() if count
-        }
-
-    def _tell(self, event: BlockStored) -> None:
-        if len(event.token_ids) != SIZE * len(event.block_hashes):
-            return
-        parent = event.parent_block_hash
-        for number, name in enumerate(event.block_hashes):
-            tokens = tuple(event.token_ids[number * SIZE : (number + 1) * SIZE])
-            self.told[name] = (parent, tokens)  # type: ignore[assignment]
-            parent = name  # type: ignore[assignment]
+    def _remove(self, source: PlainSource, event: BlockRemoved) -> None:
+        for place in _places(event):
+            if source.places[place]:
+                source.places[place] -= 1
+                self.removed += 1
+                if not source.places[place]:
+                    source.unplaced.discard(place)
+            else:
+                self.unknown += 1
 
     def _learn(self) -> None:
         """Whatever nobody has any more may be forgotten; whatever has a known parent is known."""
-        anybody = {name for has in self.has.values() for (_, _, name), count in has.items() if count}
-        self.told = {name: told for name, told in self.told.items() if name in anybody}
-        self.known = {name: prefix for name, prefix in self.known.items() if name in anybody}
-        grew = True
-        while grew:
-            grew = False
-            for name, (parent, tokens) in self.told.items():
-                if name not in self.known and (parent is None or parent in self.known):
-                    self.known[name] = (*(() if parent is None else self.known[parent]), *tokens)
-                    grew = True
+        anybody = {name for source in self.sources.values() for (_, _, name), count in source.places.items() if count}
+        self.told &= anybody
+        self.known &= anybody
+        fresh = self.told - self.known
+        while learnt := {name for name in fresh if PARENTS[name] is None or PARENTS[name] in self.known}:
+            self.known |= learnt
+            fresh -= learnt
 
 
-def _leading(request: Prefix, prefixes: Iterable[Prefix]) -> int:
-    there, count = set(prefixes), 0
-    while (count + 1) * SIZE <= len(request) and request[: (count + 1) * SIZE] in there:
-        count += 1
-    return count
+def _places(event: BlockStored | BlockRemoved) -> Iterator[Place]:
+    return ((event.medium, event.group_idx, name) for name in event.block_hashes)
 
 
-def origin(pod: str, rank: int = 0, model: str = "") -> Origin:
-    return Origin(pod=pod, rank=rank, sequence=0, timestamp_s=0.0, model=model)
+def _leading(blocks: set[int]) -> int:
+    return next(count for count in range(LENGTH + 1) if count not in blocks)

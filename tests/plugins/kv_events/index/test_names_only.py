@@ -11,57 +11,52 @@ from kato_transport import InvalidSetting
 from kato_transport_kv_events import BlockIndex, KVEventManager, Snapshot, decode_batch
 from kato_transport_kv_events.testing import stored
 
+from .engines import SOURCES, Engines, Step, steps
 from .plain import PlainIndex
-from .test_against_plain import FAMILY, FORKS, LENGTH, MEDIA, SOURCES, TRUTH, Step, carry_out, name, steps
+from .test_against_plain import assert_between
+from .world import FORKS, NAMES
 
 
-def leading(there: set[int], hashes: list[int]) -> int:
-    return next((count for count, one in enumerate(hashes) if one not in there), len(hashes))
-
-
-def check(plain: PlainIndex, index: BlockIndex) -> None:
-    check_resident(plain, index)
+def check(engines: Engines) -> None:
+    check_resident(engines)
     for chain in range(len(FORKS)):
-        for family in (0, 1):
-            hashes = [name(chain, block, family) for block in range(LENGTH)]
-            found = {(pod.pod, pod.rank): (pod.blocks, dict(pod.by_medium)) for pod in index.match_hashes(hashes).pods}
-            assert found == {source: has for source in SOURCES if (has := expected(plain, source, hashes))[0]}
+        for family in NAMES:
+            found = {(pod.pod, pod.rank): pod for pod in engines.index.match_hashes(family[chain]).pods}
+            for source in SOURCES:
+                has = engines.plain.source(*source)
+                least, most = has.placed().leading(chain, family[chain]), has.leading(chain, family[chain])
+                assert_between(found.get(source), least, most)
 
 
-def check_resident(plain: PlainIndex, index: BlockIndex) -> None:
+def check_resident(engines: Engines) -> None:
     for source in SOURCES:
-        assert index.resident(*source) == plain.resident(*source)
+        assert engines.index.resident(*source) == engines.plain.source(*source).resident()
 
 
-def expected(plain: PlainIndex, source: tuple[str, int], hashes: list[int]) -> tuple[int, dict[str, int]]:
-    places = plain.resident(*source)
-    by_medium = {medium: leading({one for at, _, one in places if at == medium}, hashes) for medium in MEDIA}
-    return leading({one for _, _, one in places}, hashes), {medium: count for medium, count in by_medium.items() if count}
-
-
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(st.lists(steps, max_size=25))
 def test_it_knows_what_everybody_has_and_where_prefixes_begin(taken: list[Step]) -> None:
-    assert set(FAMILY.values()) == {0, 1}
-    plain, index = PlainIndex(TRUTH), BlockIndex(keys=False)
+    engines = Engines(BlockIndex(keys=False), PlainIndex())
     for step in taken:
-        carry_out(step, plain, index)
-        check(plain, index)
+        engines.take(step)
+    check(engines)
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(before=st.lists(steps, max_size=15), after=st.lists(steps, max_size=10), keyed=st.booleans())
 def test_it_goes_on_from_a_snapshot_of_either_kind(before: list[Step], after: list[Step], keyed: bool) -> None:
-    plain, index, restored = PlainIndex(TRUTH), BlockIndex(keys=keyed), BlockIndex(keys=False)
+    engines = Engines(BlockIndex(keys=keyed), PlainIndex())
     for step in before:
-        carry_out(step, plain, index)
+        engines.take(step)
+    restored = BlockIndex(keys=False)
     with KVEventManager() as manager:
-        restored.restore(Snapshot.from_bytes(index.snapshot(manager).to_bytes()))
+        restored.restore(Snapshot.from_bytes(engines.index.snapshot(manager).to_bytes()))
+    engines.index = restored
     for step in after:
-        carry_out(step, plain, restored)
-        check_resident(plain, restored)
+        engines.take(step)
+    check_resident(engines)
     if not keyed:  # with keys it is known, too, that another engine's hashes are of the same blocks
-        check(plain, restored)
+        check(engines)
 
 
 def test_it_never_looks_at_tokens() -> None:

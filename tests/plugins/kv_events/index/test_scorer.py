@@ -10,7 +10,7 @@ from kato_transport import InvalidSetting
 from kato_transport.events import BlockStored
 from kato_transport_kv_events import BlockIndex, Match, PodMatch, Scorer, State
 
-from .plain import origin
+from .world import origin
 
 IDS = list(range(160))
 

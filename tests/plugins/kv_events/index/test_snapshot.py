@@ -14,8 +14,10 @@ from kato_transport.testing.waiting import until
 from kato_transport_kv_events import BlockIndex, KVEventManager, Snapshot, Source, State
 from kato_transport_kv_events.testing import EventPublisher, removed, stored
 
+from .engines import Engines, Step, steps
 from .plain import PlainIndex
-from .test_against_plain import FORKS, TRUTH, Step, carry_out, check, prefix, steps
+from .test_against_plain import check
+from .world import FORKS, prefix
 
 IDS = list(range(64))
 
@@ -29,19 +31,19 @@ def taken(index: BlockIndex) -> Snapshot:
         return index.snapshot(manager)
 
 
-@settings(max_examples=100)
-@given(before=st.lists(steps, max_size=15), after=st.lists(steps, max_size=10))
+@settings(max_examples=40)
+@given(before=st.lists(steps, min_size=20, max_size=30), after=st.lists(steps, min_size=5, max_size=15))
 def test_an_index_from_a_snapshot_answers_and_goes_on_as_the_one_before(before: list[Step], after: list[Step]) -> None:
-    plain, index = PlainIndex(TRUTH), BlockIndex()
+    engines = Engines(BlockIndex(), PlainIndex())
     for step in before:
-        carry_out(step, plain, index)
-    restored = BlockIndex()
-    restored.restore(Snapshot.from_bytes(taken(index).to_bytes()))
+        engines.take(step)
+    index, engines.index = engines.index, BlockIndex()
+    engines.index.restore(Snapshot.from_bytes(taken(index).to_bytes()))
     for chain in range(len(FORKS)):
-        assert restored.match(prefix(chain, 70)).pods == index.match(prefix(chain, 70)).pods
+        assert engines.index.match(prefix(chain)).pods == index.match(prefix(chain)).pods
     for step in after:
-        carry_out(step, plain, restored)
-        check(plain, restored)
+        engines.take(step)
+    check(engines)
 
 
 def test_restoring_replaces_what_was_there() -> None:

@@ -1,8 +1,8 @@
-"""Engines, managers that follow them, and a handler that keeps what it was told; a test lets go of all at its end."""
+"""Managers that follow engines, and a handler that keeps what it was told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,19 +16,6 @@ from .recorder import Recorder
 
 QUICK = StreamSettings(probe_interval_s=0.3, answer_timeout_s=1.0, attempts=2, grace_s=0.3, longest_back_off_s=0.5)
 """For tests that wait for probes; an answer still has the time that a busy machine takes."""
-
-
-@pytest.fixture
-def closing() -> Iterator[ExitStack]:
-    """What is entered here is let go of at the test's end, the last first."""
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def engine(closing: ExitStack) -> Callable[..., EventPublisher]:
-    """A publisher: `engine(dialect, **options)`."""
-    return lambda *args, **options: closing.enter_context(EventPublisher(*args, **options))
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kato_transport.events import BlockHash
+from kato_transport_kv_events.index.bitmaps import bits_of, positions
 from kato_transport_kv_events.index.keys import Shape, key_at, root_key
 from kato_transport_kv_events.index.segment import Alias, Orphan, Segment
 
@@ -135,6 +136,32 @@ class Contents:
             else:
                 self._forget_names(alias)
         segment.aliases = kept or None
+
+    def drop_names(self, segment: Segment, bitmap: int) -> None:
+        """Where nobody who goes by other hashes has these blocks any more, the hashes are of no use."""
+        for alias in segment.aliases or ():
+            held = 0
+            for bit in bits_of(alias.users):
+                held |= segment.held_by(bit)
+            for position in positions(bitmap & ~held):
+                self._drop(alias, position)
+        self._drop_empty(segment)
+
+    def drop_name(self, segment: Segment, position: int, name: BlockHash, bit: int) -> None:
+        """A holder goes by this hash no more; if only it did, the hash is of no use."""
+        for alias in segment.aliases or ():
+            if alias.users == bit and alias.hashes[position] == name:
+                self._drop(alias, position)
+        self._drop_empty(segment)
+
+    def _drop(self, alias: Alias, position: int) -> None:
+        if (name := alias.hashes[position]) is not None:
+            del alias.space.by_hash[name]
+            self.names -= 1
+            alias.hashes = (*alias.hashes[:position], None, *alias.hashes[position + 1 :])
+
+    def _drop_empty(self, segment: Segment) -> None:
+        segment.aliases = [alias for alias in segment.aliases or () if alias.hashes.count(None) < len(alias.hashes)] or None
 
     def _name(self, segment: Segment, hashes: tuple[BlockHash, ...]) -> None:
         by_hash = segment.space.by_hash

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kato_transport.events import BlockHash, BlockRemoved, BlockStored
+from kato_transport.events import BlockRemoved, BlockStored
 from kato_transport_kv_events.index.contents import Contents, Space, SpaceKey
 from kato_transport_kv_events.index.marks import Marks
 from kato_transport_kv_events.index.removing import remove
@@ -50,7 +50,11 @@ class Filing:
         if not holder.windowed and _is_windowed(event):
             self._holders.set_windowed(holder)
         self.stored += len(hashes)
-        self._storing.store(self._space(source, event), holder, event)
+        space = self._space(source, event)
+        if space is None:
+            self._store_unsized(source, holder, event)
+        else:
+            self._storing.store(space, holder, event)
         return fits
 
     def removed_blocks(self, source: IndexedSource, event: BlockRemoved) -> None:
@@ -69,27 +73,32 @@ class Filing:
         for source in self._holders.sources.values():
             source.spaces = {key: space for key, space in source.spaces.items() if space.by_hash}
 
-    def _space(self, source: IndexedSource, event: BlockStored) -> Space:
+    def _space(self, source: IndexedSource, event: BlockStored) -> Space | None:
+        """None where an offload connector does not say it."""
         if event.block_size <= 0:
-            return self._space_of_unsized(source, event.origin.model, event.block_hashes[0])
-        lora = event.lora_name if event.lora_name is not None else event.lora_id
-        key = (event.origin.model, lora, event.block_size)
+            return None
+        key = (event.origin.model, event.lora_name or event.lora_id or None, event.block_size)
         space = source.spaces.get(key)
         if space is None:
-            if not event.token_ids:  # of an offload connector; the size is not that of the blocks either
-                return self._space_of_unsized(source, event.origin.model, event.block_hashes[0])
+            if not event.token_ids:  # the size is not that of the blocks either
+                return None
             space = self._new_space(source, SpaceKey(*key))
         if source.has_unsized:
             self._storing.adopt(self._contents.space(_unsized(event.origin.model)), space, event.block_hashes)
         return space
 
-    def _space_of_unsized(self, source: IndexedSource, model: str, block_hash: BlockHash) -> Space:
-        """Where a hash is known already, or else where those wait that are not."""
-        for space in source.spaces.values():
-            if block_hash in space.by_hash:
-                return space
-        source.has_unsized = True
-        return self._new_space(source, _unsized(model))
+    def _store_unsized(self, source: IndexedSource, holder: Holder, event: BlockStored) -> None:
+        """File each block where its hash is known, or else, by itself, where those wait that are not."""
+        key = _unsized(event.origin.model)
+        waiting = source.spaces.get(key) or self._new_space(source, key)
+        for name in event.block_hashes:
+            known = (space for space in source.spaces.values() if space is not waiting and name in space.by_hash)
+            space = next(known, waiting)
+            if space is waiting:
+                source.has_unsized = True
+            else:
+                self._storing.adopt(waiting, space, (name,))
+            self._storing.store_hash(space, holder, name)
 
     def _new_space(self, source: IndexedSource, key: SpaceKey) -> Space:
         if len(self._contents.spaces) >= self._many_spaces:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kato_transport.events import BlockHash
+from kato_transport_kv_events.index.bitmaps import positions
 from kato_transport_kv_events.index.contents import Contents
-from kato_transport_kv_events.index.segment import Segment, positions
+from kato_transport_kv_events.index.segment import Segment
 from kato_transport_kv_events.index.sources import Holder
 
 
@@ -35,7 +36,7 @@ class Marks:
             return
         everything, span = segment.everything, ((1 << len(hashes)) - 1) << start
         if had & span and self._counted:
-            _count_copies(segment, had & span, bit)
+            _count_copies(segment, had & span, start, hashes, bit)
         if segment.aliases is not None:
             self._contents.uses(segment, hashes[0], bit)
         if had == everything:
@@ -66,7 +67,7 @@ class Marks:
             return 0
         known = gone.bit_count()
         if segment.copies is not None:
-            gone = _without_copies(segment, gone, bit)
+            gone = self._without_copies(segment, gone, start, hashes, bit)
         if gone:
             self._take(segment, bit, had ^ gone)
             holder.source.blocks -= gone.bit_count()
@@ -93,10 +94,12 @@ class Marks:
         if not left:
             self._drop_part(segment, bit)
             self._left(segment, bit)
-        elif segment.part is None:
-            segment.part = {bit: left}
-        else:
-            segment.part[bit] = left
+            return
+        if segment.part is None:
+            segment.part = {}
+        segment.part[bit] = left
+        if segment.aliases is not None:
+            self._contents.drop_names(segment, segment.everything ^ left)
 
     def _left(self, segment: Segment, bits: int) -> None:
         if not segment.full and segment.part is None:
@@ -104,27 +107,38 @@ class Marks:
         elif segment.aliases is not None:
             self._contents.unused(segment, bits)
 
+    def _without_copies(self, segment: Segment, gone: int, start: int, hashes: Sequence[BlockHash], bit: int) -> int:
+        """What is gone when of blocks that may be there more than once one copy went."""
+        copies = segment.copies or {}
+        for position in positions(gone):
+            counts = copies.get((bit, position))
+            if counts is None:
+                continue
+            name = hashes[position - start]
+            counts[name] = counts.get(name, 1) - 1
+            if not counts[name]:
+                del counts[name]
+                self._contents.drop_name(segment, position, name, bit)
+            if counts:
+                gone ^= 1 << position
+            else:
+                del copies[bit, position]
+        segment.copies = copies or None
+        return gone
+
     def _drop_part(self, segment: Segment, bit: int) -> None:
         if segment.part is not None:
             segment.part.pop(bit, None)
             segment.part = segment.part or None
 
 
-def _count_copies(segment: Segment, again: int, bit: int) -> None:
-    """A holder has one copy more of each block in a bitmap."""
+def _count_copies(segment: Segment, again: int, start: int, hashes: Sequence[BlockHash], bit: int) -> None:
+    """A holder stores blocks of a bitmap that it has already, by the same hashes or others."""
     copies = segment.copies = segment.copies or {}
     for position in positions(again):
-        copies[bit, position] = copies.get((bit, position), 0) + 1
-
-
-def _without_copies(segment: Segment, gone: int, bit: int) -> int:
-    """What is gone when of blocks with further copies one copy went."""
-    copies = segment.copies or {}
-    for position in positions(gone):
-        if (bit, position) in copies:
-            gone ^= 1 << position
-            copies[bit, position] -= 1
-            if not copies[bit, position]:
-                del copies[bit, position]
-    segment.copies = copies or None
-    return gone
+        name = hashes[position - start]
+        counts = copies.get((bit, position))
+        if counts is None:
+            first = segment.name_of(bit, position, but=name)
+            counts = copies[bit, position] = {name if first is None else first: 1}
+        counts[name] = counts.get(name, 0) + 1

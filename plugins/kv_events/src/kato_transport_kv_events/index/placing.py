@@ -48,7 +48,8 @@ class Placing:
             position, at = position + count - 1, at + count
 
     def _share(self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], segment: Segment, position: int) -> None:
-        """Somebody has had these blocks by other hashes."""
+        """Somebody has had these blocks by other hashes; the holder itself, even, where an old engine does not say all that it
+        hashed, as salts and images."""
         self._contents.alias(segment, position, space, hashes, holder.bit)
         self._marks.add(segment, position, hashes, holder)
         segment.used = True

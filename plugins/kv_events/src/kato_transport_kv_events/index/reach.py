@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kato_transport.events import BlockHash
+from kato_transport_kv_events.index.bitmaps import bits_of, trailing_ones
 from kato_transport_kv_events.index.contents import Space
 from kato_transport_kv_events.index.keys import KEY_BYTES, Shape, agreeing
 from kato_transport_kv_events.index.request import Wanted
@@ -59,7 +60,7 @@ class Reach:
         if segment.part is not None:
             for bit, bitmap in segment.part.items():
                 if bit & self._holding:
-                    has = _trailing_ones(bitmap >> start)
+                    has = trailing_ones(bitmap >> start)
                     if has >= count:
                         holding |= bit
                     elif has:
@@ -87,10 +88,9 @@ class Reach:
     def holders(self) -> Iterator[tuple[Holder, int]]:
         """How many leading blocks each holder has, of those that have any."""
         for bits, blocks in self.out:
-            while bits and blocks:
-                bit = bits & -bits
-                yield self.by_bit[bit], blocks
-                bits ^= bit
+            if blocks:
+                for bit in bits_of(bits):
+                    yield self.by_bit[bit], blocks
 
     def _have_jointly(self, bits: int, segment: Segment, start: int, count: int) -> bool:
         if segment.full & bits:
@@ -99,7 +99,7 @@ class Reach:
         for bit, held in (segment.part or {}).items():
             if bit & bits:
                 bitmap |= held
-        has = _trailing_ones(bitmap >> start)
+        has = trailing_ones(bitmap >> start)
         if has < count:
             self.joint_ends.append((bits, self.blocks + has))
         return has >= count
@@ -143,7 +143,3 @@ def _common(one: Sequence[BlockHash | None], other: Sequence[BlockHash]) -> int:
     if one[: len(other)] == other:
         return len(other)
     return next(number for number, name in enumerate(other) if one[number] != name)
-
-
-def _trailing_ones(bitmap: int) -> int:
-    return (~bitmap & (bitmap + 1)).bit_length() - 1

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
+from types import NoneType
 from typing import Final
+
+from msgspec import msgpack
 
 from kato_transport import InvalidSetting
 from kato_transport.events import ExtraKey, TokenId, TokenIds
@@ -35,6 +38,7 @@ class Request:
         self._ids = _array(token_ids)
         self._salt = cache_salt or None
         self._extra_keys = extra_keys
+        _check(self.lora, self._salt, extra_keys)
         self._wanted: dict[Shape, Wanted] = {}
 
     def cut(self, shape: Shape) -> Wanted:
@@ -85,7 +89,21 @@ class Wanted:
 def _array(token_ids: Iterable[TokenId]) -> array[int]:
     if isinstance(token_ids, TokenIds) and not token_ids.bigrams:
         return token_ids.as_array()
+    if isinstance(token_ids, (bytes, bytearray)):  # `array` would take them for integers already packed
+        raise InvalidSetting(f"token_ids are {type(token_ids).__name__}; expected integers from 0 to 4294967295")
     try:
         return array("I", token_ids)  # type: ignore[arg-type]  # what is no number is refused
     except (TypeError, OverflowError) as exc:
         raise InvalidSetting(f"token_ids are no token ids: {exc}; expected integers from 0 to 4294967295") from exc
+
+
+def _check(lora: str | int | None, salt: str | None, extra_keys: Extras | None) -> None:
+    """`InvalidSetting` where no engine could have told prefixes apart by these."""
+    if not isinstance(lora, (str, int, NoneType)):
+        raise InvalidSetting(f"lora_name is a {type(lora).__name__}; expected the adapter's name, or its number")
+    if not isinstance(extra_keys, (list, tuple, NoneType)):
+        raise InvalidSetting(f"extra_keys are {type(extra_keys).__name__}; expected a list with an entry for each block")
+    try:
+        msgpack.encode((salt, extra_keys))
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        raise InvalidSetting(f"cache_salt or extra_keys are nothing that engines hash: {exc}") from exc

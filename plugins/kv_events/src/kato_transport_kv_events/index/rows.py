@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from kato_transport.events import BlockHash
+from kato_transport_kv_events.index.bitmaps import bits_of
 from kato_transport_kv_events.index.contents import Contents, Space, SpaceKey
 from kato_transport_kv_events.index.keys import Shape
 from kato_transport_kv_events.index.segment import Alias, Content, Orphan, Segment
@@ -59,8 +60,8 @@ class SegmentRow(Struct, array_like=True, frozen=True):
     keys: bytes
     full: list[int]
     part: list[tuple[int, int]]
-    copies: list[tuple[int, int, int]]
-    """Holder, position, and how many beyond the first."""
+    copies: list[tuple[int, int, list[tuple[BlockHash, int]]]]
+    """Holder, position, and how often by which hash."""
     users: list[int]
     aliases: list[AliasRow]
     orphan: OrphanRow | None
@@ -103,14 +104,14 @@ def _source_row(source: IndexedSource, spaces: dict[SpaceKey, int]) -> SourceRow
 
 
 def _segment_row(segment: Segment, spaces: dict[SpaceKey, int], numbers: dict[int, int]) -> SegmentRow:
-    orphan = segment.orphan
+    orphan, copies = segment.orphan, segment.copies or {}
     return SegmentRow(
         space=spaces[segment.space.key],
         hashes=[*segment.hashes],
         keys=segment.keys,
         full=_numbers(segment.full, numbers),
         part=[(numbers[bit], bitmap) for bit, bitmap in (segment.part or {}).items() if bit in numbers],
-        copies=[(numbers[bit], at, count) for (bit, at), count in (segment.copies or {}).items() if bit in numbers],
+        copies=[(numbers[bit], at, [*counts.items()]) for (bit, at), counts in copies.items() if bit in numbers],
         users=_numbers(segment.users, numbers),
         aliases=[_alias_row(alias, spaces, numbers) for alias in segment.aliases or ()],
         orphan=None if orphan is None else _orphan_row(orphan),
@@ -128,13 +129,7 @@ def _orphan_row(orphan: Orphan) -> OrphanRow:
 
 
 def _numbers(bits: int, numbers: dict[int, int]) -> list[int]:
-    found = []
-    while bits:
-        bit = bits & -bits
-        if bit in numbers:
-            found.append(numbers[bit])
-        bits ^= bit
-    return found
+    return [numbers[bit] for bit in bits_of(bits) if bit in numbers]
 
 
 # --- and back -----------------------------------------------------------------------------------------------------------
@@ -163,7 +158,7 @@ def _restore_segment(row: SegmentRow, spaces: Sequence[Space], everybody: Sequen
     segment = contents.add(spaces[row.space], (*row.hashes,), row.keys, orphan)
     segment.full = _bits(row.full, everybody)
     segment.part = {everybody[number].bit: bitmap for number, bitmap in row.part} or None
-    segment.copies = {(everybody[number].bit, position): count for number, position, count in row.copies} or None
+    segment.copies = {(everybody[number].bit, position): dict(counts) for number, position, counts in row.copies} or None
     segment.users = _bits(row.users, everybody)
     for alias in [alias for alias in row.aliases if alias.users]:
         _restore_alias(alias, segment, spaces[alias.space], _bits(alias.users, everybody), contents)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from attrs import frozen
 
 from kato_transport.events import BlockHash
+from kato_transport_kv_events.index.bitmaps import positions
 from kato_transport_kv_events.index.keys import Extras, Shape
 
 if TYPE_CHECKING:
@@ -81,13 +82,13 @@ class Segment:
         """Bits of the holders that have all blocks."""
         self.part: dict[int, int] | None = None
         """Of the others, by bit: a bitmap of positions."""
-        self.copies: dict[tuple[int, int], int] | None = None
-        """Further physical copies of blocks, beyond the first, by bit and position."""
+        self.copies: dict[tuple[int, int], dict[BlockHash, int]] | None = None
+        """Where holders have a block more than once: by bit and position, how often by which hash."""
         self.aliases: list[Alias] | None = None
         self.users = 0
         """Bits of holders that go by `hashes`; kept only beside aliases."""
-        self.used = True
-        """Whether it was stored to or matched since it was last thought of giving it up."""
+        self.used = False
+        """Whether it was stored to again or matched since it was last thought of giving it up."""
         self.slot = -1
 
     @property
@@ -138,21 +139,24 @@ class Segment:
             return len(hashes) - 1 if hashes[-1] == block_hash else hashes.index(block_hash)  # as parents mostly are last
         return self.names_with(block_hash).index(block_hash)
 
+    def name_of(self, bit: int, position: int, but: BlockHash | None = None) -> BlockHash | None:
+        """The hash by which a holder goes for a block, or another one than that."""
+        for names in self._names_of(bit):
+            if (name := names[position]) is not None and name != but:
+                return name
+        return None
+
     def copies_of(self, bit: int) -> Iterator[tuple[BlockHash, int]]:
         """The hashes, by which a holder goes, of the blocks that it has, and how many copies of each."""
-        held, copies = self.held_by(bit), self.copies or {}
-        names: list[tuple[BlockHash | None, ...]] = [alias.hashes for alias in self.aliases or () if alias.users & bit]
-        if self.aliases is None or self.users & bit:
-            names.append(self.hashes)
-        for hashes in names:
-            for position in positions(held):
-                if (name := hashes[position]) is not None:
-                    yield name, 1 + copies.get((bit, position), 0)
+        copies = self.copies or {}
+        for position in positions(self.held_by(bit)):
+            if (bit, position) in copies:
+                yield from copies[bit, position].items()
+            elif (name := self.name_of(bit, position)) is not None:
+                yield name, 1
 
-
-def positions(bitmap: int) -> Iterator[int]:
-    """Where its bits are, from the lowest on."""
-    while bitmap:
-        bit = bitmap & -bitmap
-        yield bit.bit_length() - 1
-        bitmap ^= bit
+    def _names_of(self, bit: int) -> list[tuple[BlockHash | None, ...]]:
+        if self.aliases is None:
+            return [self.hashes]
+        names: list[tuple[BlockHash | None, ...]] = [alias.hashes for alias in self.aliases if alias.users & bit]
+        return [self.hashes, *names] if self.users & bit else names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kato_transport_kv_events.index.bitmaps import bits_of
 from kato_transport_kv_events.stream.trust import State
 
 if TYPE_CHECKING:
@@ -105,20 +106,11 @@ class Holders:
     def swept(self, bits: int) -> None:
         """No segment has these bits any more."""
         self.dead &= ~bits
-        while bits:
-            bit = bits & -bits
-            self._unused.append(bit)
-            bits ^= bit
+        self._unused += bits_of(bits)
 
     def among(self, bits: int) -> list[Holder]:
         """The holders, alive ones only, that have these bits."""
-        found = []
-        while bits:
-            bit = bits & -bits
-            if (holder := self.by_bit.get(bit)) is not None:
-                found.append(holder)
-            bits ^= bit
-        return found
+        return [self.by_bit[bit] for bit in bits_of(bits) if bit in self.by_bit]
 
     def _count_in(self, source: IndexedSource) -> None:
         """A source has other holders. One that is of no group, as some connectors leave it out, is of every group."""

@@ -11,10 +11,10 @@ filed by hash alone, until an event that does say it brings them again.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 
 from kato_transport.events import BlockHash, BlockStored
 from kato_transport_kv_events.index.appending import append
+from kato_transport_kv_events.index.bitmaps import stretches
 from kato_transport_kv_events.index.contained import content_of
 from kato_transport_kv_events.index.contents import Contents, Space
 from kato_transport_kv_events.index.keys import chain, key_at
@@ -86,6 +86,12 @@ class Storing:
             while self._anew:
                 self._file(self._anew.popleft())
 
+    def store_hash(self, space: Space, holder: Holder, name: BlockHash) -> None:
+        """File a block of which nothing else is said."""
+        self._anew.append(Run(space, holder, (name,), None))
+        while self._anew:
+            self._file(self._anew.popleft())
+
     def adopt(self, unsized: Space, space: Space, hashes: tuple[BlockHash, ...]) -> None:
         """File blocks that came without their size in the space where they belong by it."""
         for name in hashes:
@@ -104,6 +110,8 @@ class Storing:
                 content = run.content and run.content.part(at, end)
                 self._file_new(space, run.holder, hashes[at:end], run.parent_of(at), content)
                 at = end
+            elif self._holders.dead and not self._holders.among(segment.holders):
+                self._contents.free(segment)  # nobody's any more, and not swept yet: a new life may mean something else by it
             elif segment.keys or segment.knowledge >= self._knowledge(run, at):
                 at += self._file_known(segment, run, at)
             else:
@@ -189,7 +197,7 @@ class Storing:
         for holder in holders:
             holder.source.spaces[space.key] = space
             first = None if orphan is None else orphan.parent
-            for start, end in _stretches(segment.held_by(holder.bit)):
+            for start, end in stretches(segment.held_by(holder.bit)):
                 parent = segment.hashes[start - 1] if start else first
                 content = None if orphan is None else orphan.content.part(start, end)
                 self._anew.append(Run(space, holder, segment.hashes[start:end], parent, content=content))
@@ -197,10 +205,10 @@ class Storing:
         self._marks.free(segment, holders)
 
     def _file_copies_anew(self, segment: Segment, space: Space, holder: Holder) -> None:
-        for (bit, position), count in (segment.copies or {}).items():
+        for (bit, _), counts in (segment.copies or {}).items():
             if bit == holder.bit:
-                name = segment.hashes[position]
-                self._anew.extend(Run(space, holder, (name,), None) for _ in range(count))
+                for name, count in counts.items():
+                    self._anew.extend(Run(space, holder, (name,), None) for _ in range(count - 1))
 
 
 def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: tuple[BlockHash, ...], at: int) -> int:
@@ -211,16 +219,3 @@ def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: tuple[BlockHash, ...]
             return end
         seen.add(hashes[end])
     return len(hashes)
-
-
-def _stretches(bitmap: int) -> Iterator[tuple[int, int]]:
-    """Where bits in a row begin and end."""
-    start = 0
-    while bitmap:
-        skipped = (bitmap & -bitmap).bit_length() - 1
-        start += skipped
-        bitmap >>= skipped
-        count = (~bitmap & (bitmap + 1)).bit_length() - 1
-        yield start, start + count
-        start += count
-        bitmap >>= count

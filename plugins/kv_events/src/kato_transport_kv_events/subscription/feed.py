@@ -151,7 +151,7 @@ class Feed:
         self._act(now)
 
     def replay_ended(self, now: float) -> None:
-        self.tally.replay_seconds += now - self._asked_at
+        self.tally.replays.add(now - self._asked_at)
         self._stream.replay_ended(now)
         self._act(now)
 
@@ -242,7 +242,7 @@ class Feed:
         if cleared_at >= 0 or batch.skipped:
             self._judge_skipped(batch, cleared_at)
         tally.lag_s = time.time() - batch.timestamp_s
-        tally.processed_in(time.perf_counter() - began)
+        tally.processing.add(time.perf_counter() - began)
 
     def _judge_skipped(self, batch: Batch, cleared_at: int) -> None:
         for skipped in batch.skipped:
@@ -292,8 +292,8 @@ class Feed:
             events_received={kind: count + tally.malformed[kind] for kind, count in tally.processed.items()},
             events_processed=dict(tally.processed),
             events_skipped=dict(tally.skipped),
-            processing_buckets=tuple(tally.processing),
-            processing_seconds=tally.processing_seconds,
+            processing_buckets=tuple(tally.processing.counts),
+            processing_seconds=tally.processing.seconds,
             missed_batches=counts.lost,
             gaps=counts.gaps,
             gap_batches=counts.gap_batches,
@@ -305,7 +305,8 @@ class Feed:
             replay_requests=counts.requests,
             replay_successes=counts.answers,
             replay_failures=counts.unanswered,
-            replay_seconds=tally.replay_seconds,
+            replay_buckets=tuple(tally.replays.counts),
+            replay_seconds=tally.replays.seconds,
             held=stream.held,
             held_overflows=counts.overflows,
             lag_s=tally.lag_s,

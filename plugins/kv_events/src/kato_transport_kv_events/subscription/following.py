@@ -34,8 +34,8 @@ Key = tuple[str, int]
 class KVEventManager:
     """Follows sources until `close`; may be shared by threads, and called by its own handlers.
 
-    `settings` say how a source is followed, but for the policy, which is the source's own. A forked child has the manager
-    without its sources, and may add some anew.
+    `settings` say how a source is followed, but for the policy, which is the source's own; `checkpoints` of a snapshot are
+    for sources that will be added, each once. A forked child has the manager without its sources, and may add some anew.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class KVEventManager:
         *,
         settings: StreamSettings | None = None,
         limits: Limits | None = None,
+        checkpoints: Mapping[Key, Checkpoint] | None = None,
     ) -> None:
+        self._checkpoints = dict(checkpoints or {})
         self._handlers = list(handlers)
         self._settings = settings or StreamSettings()
         self._limits = limits or Limits()
@@ -63,7 +65,8 @@ class KVEventManager:
     # --- sources ------------------------------------------------------------------------------------------------
 
     def add_source(self, source: Source, checkpoints: Mapping[int, Checkpoint] | None = None) -> None:
-        """Follow a source, each of its ranks by itself; `checkpoints` are those of a snapshot, by rank.
+        """Follow a source, each of its ranks by itself; `checkpoints` are those of a snapshot, by rank, in place of those
+        that the manager was given.
 
         `InvalidSetting` where it is malformed or followed already, `BindFailed` where its endpoint cannot be had; then
         none of its ranks is followed.
@@ -76,7 +79,8 @@ class KVEventManager:
             added: list[Source] = []
             try:
                 for part in parts:
-                    self._add(part, restored.get(part.rank))
+                    self._add(part, restored.get(part.rank, self._checkpoints.get((part.pod, part.rank))))
+                    self._checkpoints.pop((part.pod, part.rank), None)
                     added.append(part)
             except BaseException:
                 for part in added:
@@ -126,16 +130,27 @@ class KVEventManager:
             self._on_loop(lower)
 
     def at_rest(self, function: Callable[[Mapping[Key, Checkpoint]], T]) -> T:
-        """What a function makes of the checkpoints of all sources, between two batches.
+        """What a function makes of the checkpoints of all sources, those that the manager was given and that have not been
+        added included, between two batches.
 
         What it reads of handlers that are called inline goes with them: a snapshot.
         """
 
         def run() -> T:
             checkpoints = {key: feed.checkpoint() for key, feed in self._feeds.items()}
-            return function({key: checkpoint for key, checkpoint in checkpoints.items() if checkpoint is not None})
+            known = {key: checkpoint for key, checkpoint in checkpoints.items() if checkpoint is not None}
+            return function({**self._checkpoints, **known})
 
         return self._on_loop(run)
+
+    def abandon_checkpoints(self) -> list[Key]:
+        """Give up the checkpoints of sources that have not been added; says whose they are."""
+
+        def abandon() -> list[Key]:
+            abandoned, self._checkpoints = [*self._checkpoints], {}
+            return abandoned
+
+        return self._on_loop(abandon)
 
     # --- end ----------------------------------------------------------------------------------------------------
 

@@ -17,12 +17,28 @@ another rank than the source was given, requests for a replay that cannot be mad
 handlers that raise."""
 SKIPS: Final = ("unknown_tag", "malformed")
 BUCKETS: Final = 15
-FIRST_BUCKET_S: Final = 10e-6
-"""Upper bound of the first bucket of processing times; each of the others has twice that of the one before."""
+"""Of times, beside the one for what is longer than all; each reaches twice as far as the one before."""
+FIRST_PROCESSING_S: Final = 10e-6
+FIRST_REPLAY_S: Final = 1e-3
 
 
 def _none_of(words: tuple[str, ...]) -> dict[str, int]:
     return dict.fromkeys(words, 0)
+
+
+@define
+class Times:
+    """How often something took how long."""
+
+    _first_s: float
+    """How far the first bucket reaches."""
+    counts: list[int] = field(factory=lambda: [0] * (BUCKETS + 1))
+    seconds: float = 0.0
+    """All of them together."""
+
+    def add(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.counts[min(int(seconds / self._first_s).bit_length(), BUCKETS)] += 1
 
 
 @define
@@ -35,25 +51,21 @@ class Tally:
     live_batches: int = 0
     replayed_batches: int = 0
     discarded: int = 0
-    replay_seconds: float = 0.0
     lag_s: float = 0.0
     processed: dict[str, int] = field(factory=lambda: _none_of(EVENT_TYPES))
     malformed: dict[str, int] = field(factory=lambda: _none_of(EVENT_TYPES))
     errors: dict[str, int] = field(factory=lambda: _none_of(ERRORS))
     skipped: dict[str, int] = field(factory=lambda: _none_of(SKIPS))
-    processing: list[int] = field(factory=lambda: [0] * (BUCKETS + 1))
-    processing_seconds: float = 0.0
+    processing: Times = field(factory=lambda: Times(FIRST_PROCESSING_S))
+    """Of batches that were decoded and handed on."""
+    replays: Times = field(factory=lambda: Times(FIRST_REPLAY_S))
+    """Of answers, from the request to the end marker."""
     _failing: threading.Lock = field(factory=threading.Lock)
 
     def handler_failed(self) -> None:
         """On whichever thread it failed."""
         with self._failing:
             self.errors["handle_event"] += 1
-
-    def processed_in(self, seconds: float) -> None:
-        """A batch was decoded and handed on within so many seconds."""
-        self.processing_seconds += seconds
-        self.processing[min(int(seconds / FIRST_BUCKET_S).bit_length(), BUCKETS)] += 1
 
 
 @frozen(kw_only=True)
@@ -104,8 +116,9 @@ class SourceStats:
     replay_requests: int
     replay_successes: int
     replay_failures: int
+    replay_buckets: tuple[int, ...]
+    """Answers by how long they took to their end marker: up to 1 ms, 2 ms, 4 ms, …, and longer than all."""
     replay_seconds: float
-    """Time from request to end marker, of all that were answered."""
     held: int
     """Live batches that wait for a replay."""
     held_overflows: int

@@ -20,6 +20,9 @@ from kato_transport_kv_events.testing.sockets import Sock, bind_ranks, close_bou
 from kato_transport_kv_events.wire import DecodedEvent
 
 ANY_PORT: Final = "tcp://127.0.0.1:0"
+TICK_MS: Final = 1_000
+"""How often the thread looks whether it is to end: without descriptors it cannot be woken."""
+
 POLL_S: Final = 0.002
 
 
@@ -173,7 +176,7 @@ class EventPublisher:
         for sock in asked:
             poller.register(sock, zmq.POLLIN)
         while not self._ending.is_set():
-            for sock, _ in poller.poll():
+            for sock, _ in poller.poll(TICK_MS):
                 with self._lock:
                     asked[sock].answer(self.faults)
 

@@ -7,30 +7,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
 
 from attrs import Factory, frozen
 from starlette.responses import Response
 
+from kato_transport.http.answers import Refusal
+from kato_transport.http.exchange import Exchange
 from kato_transport.model import ErrorCode
-from kato_transport_rest.answers import Refusal
-from kato_transport_rest.exchange import Exchange
 
-Handler = Callable[[Exchange], Awaitable[Mapping[str, Any] | Response]]
+E = TypeVar("E", bound=Exchange)
+Handler = Callable[[E], Awaitable[Mapping[str, Any] | Response]]
 Schema = Mapping[str, Any]
 
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
 @frozen(kw_only=True)
-class Route:
+class Route(Generic[E]):
     """One verb and path, how it is answered, and what is said of it in the API's description."""
 
     verb: str
     path: str
     """Segments written `{name}` stand for any text."""
-    handle: Handler
+    handle: Handler[E]
     summary: str
     group: str
     answer: Schema = Factory(dict)
@@ -39,6 +40,7 @@ class Route:
     body_required: bool = True
     query: Mapping[str, str] = Factory(dict)
     content_types: Sequence[str] = ("application/json",)
+    """Of the body, and of the answer."""
     asks_upstream: bool = True
 
     @property
@@ -47,21 +49,21 @@ class Route:
         return _PLACE.findall(self.path)
 
 
-class Resource:
+class Resource(Generic[E]):
     """All routes of one path."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[str, Route[E]] = {}
         self.allow = "OPTIONS"
 
-    def add(self, route: Route) -> None:
+    def add(self, route: Route[E]) -> None:
         self._routes[route.verb] = route
         if route.verb == "GET":
             self._routes["HEAD"] = route  # the HTTP server leaves the body out
         self.allow = ", ".join([*self._routes, "OPTIONS"])
 
-    def route(self, verb: str) -> Route:
+    def route(self, verb: str) -> Route[E]:
         """The route of that verb; `Refusal` (405) where there is none."""
         try:
             return self._routes[verb]
@@ -71,22 +73,22 @@ class Resource:
 
 
 @frozen
-class _Shape:
+class _Shape(Generic[E]):
     """Where a path of some length has its names; literal segments lead to the resource."""
 
     places: tuple[int, ...]
-    resources: dict[tuple[str, ...], tuple[Resource, tuple[str, ...]]] = Factory(dict)
+    resources: dict[tuple[str, ...], tuple[Resource[E], tuple[str, ...]]] = Factory(dict)
 
 
-class Router:
+class Router(Generic[E]):
     """Finds resources by path; literal paths win over paths with names."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self._shapes: dict[int, list[_Shape]] = {}
+    def __init__(self, routes: Sequence[Route[E]]) -> None:
+        self._shapes: dict[int, list[_Shape[E]]] = {}
         for route in routes:
             self._add(route)
 
-    def find(self, raw_path: bytes) -> tuple[Resource, dict[str, str]]:
+    def find(self, raw_path: bytes) -> tuple[Resource[E], dict[str, str]]:
         """The resource, and what stands in the path for its names; `Refusal` (404) where there is none."""
         segments = _segments(raw_path)
         for shape in self._shapes.get(len(segments), ()):
@@ -98,7 +100,7 @@ class Router:
         path = raw_path.decode("latin-1")
         raise Refusal(404, f"nothing is at {path[:200]}; see /openapi.json for what there is", ErrorCode.NOT_FOUND)
 
-    def _add(self, route: Route) -> None:
+    def _add(self, route: Route[E]) -> None:
         segments = route.path[1:].split("/")
         places = tuple(index for index, segment in enumerate(segments) if _PLACE.fullmatch(segment))
         shape = self._shape(len(segments), places)
@@ -106,7 +108,7 @@ class Router:
         resource, _ = shape.resources.setdefault(key, (Resource(route.path), tuple(route.places)))
         resource.add(route)
 
-    def _shape(self, length: int, places: tuple[int, ...]) -> _Shape:
+    def _shape(self, length: int, places: tuple[int, ...]) -> _Shape[E]:
         shapes = self._shapes.setdefault(length, [])
         shape = next((shape for shape in shapes if shape.places == places), None)
         if shape is None:

@@ -20,12 +20,11 @@ from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.server import ServerState
 
+from kato_transport.http.accepting import Acceptor
 from kato_transport.model import ErrorCode, Response
-from kato_transport_rest.accepting import Acceptor
 
-log = logging.getLogger("kato_transport.rest")
+log = logging.getLogger("kato_transport.http")
 
-BACKLOG = 2048
 KEEP_ALIVE_S = 75
 """Seconds after which an idle connection is closed; clients should give theirs up before."""
 

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-log = logging.getLogger("kato_transport.rest")
+log = logging.getLogger("kato_transport.http")
 
 _AT_ONCE = 64
 _PAUSE_S = 0.1

@@ -1,4 +1,4 @@
-"""The API's OpenAPI 3.1 document, made from the table of routes; and the few words its schemas are written in."""
+"""An API's OpenAPI 3.1 document, made from its table of routes; and the few words its schemas are written in."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
+
 if TYPE_CHECKING:
-    from kato_transport_rest.routing import Route, Schema
+    from kato_transport.http.routing import Route, Schema
 
 STRING: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
@@ -38,32 +40,33 @@ def record(*, optional: Mapping[str, Schema] | None = None, **fields: Schema) ->
     return {"type": "object", "properties": {**fields, **(optional or {})}, "required": list(fields)}
 
 
-EVENTS: Schema = array(array(STRING))
-
 _ERROR = record(status=constant("error"), message=STRING, code=STRING)
-_REFUSALS = {
-    400: "Bad input; the message names the field",
-    404: "No such processor, model, gene or method",
-    413: "The body is too large",
-    415: "The content type is not read here",
-    500: "Internal error, or the body is not JSON",
-    503: "The server behind is busy or not there; try again after `Retry-After` seconds",
-    504: "No answer in time",
-}
 
 
-def document(routes: Iterable[Route]) -> bytes:
+@frozen(kw_only=True)
+class Api:
+    """What is said of an API beside its routes."""
+
+    title: str
+    distribution: str
+    """The one that it comes with; its version is the API's."""
+    description: str
+    refusals: Mapping[int, str]
+    """What each status means; one that is not here is none of the API's."""
+
+
+def document(api: Api, routes: Iterable[Route[Any]]) -> bytes:
     """The document as JSON."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.verb.lower()] = _operation(route)
+        paths.setdefault(route.path, {})[route.verb.lower()] = _operation(api, route)
     return json.dumps(
         {
             "openapi": "3.1.0",
             "info": {
-                "title": "KATO REST gateway",
-                "version": version("kato-transport-rest"),
-                "description": "Calls of KATO processors over HTTP. GET paths answer HEAD, and every path answers OPTIONS.",
+                "title": api.title,
+                "version": version(api.distribution),
+                "description": f"{api.description} GET paths answer HEAD, and every path answers OPTIONS.",
                 "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
             },
             "servers": [{"url": "/"}],
@@ -74,13 +77,13 @@ def document(routes: Iterable[Route]) -> bytes:
     ).encode()
 
 
-def _operation(route: Route) -> dict[str, Any]:
+def _operation(api: Api, route: Route[Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.verb.lower()}{route.path}").strip("_"),
         "summary": route.summary,
         "tags": [route.group],
         "parameters": _parameters(route),
-        "responses": _responses(route),
+        "responses": _responses(api, route),
     }
     if route.body is not None:
         content = {kind: {"schema": route.body} for kind in route.content_types}
@@ -88,7 +91,7 @@ def _operation(route: Route) -> dict[str, Any]:
     return operation
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
+def _parameters(route: Route[Any]) -> list[dict[str, Any]]:
     in_path = [{"name": name, "in": "path", "required": True, "schema": STRING} for name in route.places]
     in_query = [
         {"name": name, "in": "query", "required": False, "schema": STRING, "description": text}
@@ -97,17 +100,17 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
     return in_path + in_query
 
 
-def _responses(route: Route) -> dict[str, Any]:
+def _responses(api: Api, route: Route[Any]) -> dict[str, Any]:
     kinds = route.content_types if route.answer else ("text/html",)
     okay = {kind: {"schema": route.answer or STRING} for kind in kinds}
     refused = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {
         "200": {"description": "Okay", "content": okay},
-        **{str(status): {"description": _REFUSALS[status], "content": refused} for status in _statuses(route)},
+        **{str(status): {"description": api.refusals[status], "content": refused} for status in _statuses(api, route)},
     }
 
 
-def _statuses(route: Route) -> list[int]:
+def _statuses(api: Api, route: Route[Any]) -> list[int]:
     found = set()
     if route.body is not None:
         found |= {400, 413, 500}
@@ -115,4 +118,4 @@ def _statuses(route: Route) -> list[int]:
         found |= {415}
     if route.asks_upstream:
         found |= {404, 500, 503, 504}
-    return sorted(found)
+    return sorted(found & api.refusals.keys())

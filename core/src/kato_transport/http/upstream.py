@@ -1,6 +1,6 @@
-"""What a gateway stands in front of: one shared connection to a server, or a service of this process.
+"""What an HTTP server stands in front of: one shared connection to a server, or a service of this process.
 
-Both are an `AsyncConnection`: `request(Request)` awaited in the gateway's loop.
+Both are an `AsyncConnection`: `request(Request)` awaited in the HTTP server's loop.
 """
 
 from __future__ import annotations
