@@ -9,7 +9,7 @@ from kato_transport.events import BlockHash, BlockStored
 from kato_transport_kv_events.index.contents import Contents, Space
 from kato_transport_kv_events.index.keys import Shape, chain_plain, key_at, pack
 from kato_transport_kv_events.index.marks import Marks
-from kato_transport_kv_events.index.segment import LONGEST
+from kato_transport_kv_events.index.segment import LONGEST, Segment
 from kato_transport_kv_events.index.sources import Holder
 
 
@@ -19,12 +19,14 @@ def prefill(
     """File the blocks of an event, none of which is under its hash yet, if they are such; `DecodeError` as for any."""
     if event.extra_keys is not None or event.cache_salt is not None or event.lookahead_token_ids is not None or space.waiting:
         return False
-    seed, size = _seed(contents, space, event), event.block_size
-    if seed is None or size <= 0:
+    parent, size = event.parent_block_hash, event.block_size
+    before = None if parent is None else space.by_hash.get(parent)
+    if parent is not None and (before is None or not _is_whole_up_to(before, parent)):
         return False
     ids = event.token_ids.as_array()
-    if len(ids) != size * len(hashes) or event.token_ids.bigrams:
+    if size <= 0 or len(ids) != size * len(hashes) or event.token_ids.bigrams:
         return False
+    seed = contents.root(space, Shape(size)) if before is None else key_at(before.keys, LONGEST - 1)
     keys = chain_plain(ids, size, seed)
     if not contents.first.keys().isdisjoint(keys):
         return False
@@ -34,12 +36,6 @@ def prefill(
     return True
 
 
-def _seed(contents: Contents, space: Space, event: BlockStored) -> int | None:
-    """The key of the block before; None where that is not known, or its segment may get longer or goes on."""
-    parent = event.parent_block_hash
-    if parent is None:
-        return contents.root(space, Shape(event.block_size))
-    segment = space.by_hash.get(parent)
-    if segment is None or not segment.keys or segment.hashes[-1] != parent or len(segment.hashes) < LONGEST:
-        return None
-    return key_at(segment.keys, LONGEST - 1)
+def _is_whole_up_to(segment: Segment, name: BlockHash) -> bool:
+    """Whether this is the last block of a segment with keys that cannot get longer."""
+    return segment.keys != b"" and segment.hashes[-1] == name and len(segment.hashes) == LONGEST
