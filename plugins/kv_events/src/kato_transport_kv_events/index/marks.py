@@ -61,6 +61,11 @@ class Marks:
     def remove(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> int:
         """The holder has these blocks no more, or one copy less; says how many of them it had."""
         bit = holder.bit
+        if segment.full & bit and segment.copies is None and len(hashes) == len(segment.hashes):  # all of it, as it often is
+            segment.full ^= bit
+            holder.source.blocks -= len(hashes)
+            self._left(segment, bit)
+            return len(hashes)
         had = segment.held_by(bit)
         gone = had & (((1 << len(hashes)) - 1) << start)
         if not gone:
