@@ -90,6 +90,9 @@ def test_a_medium_whose_group_is_not_said_is_of_every_group() -> None:
     holding(index, "a", *range(6), group_idx=0, kv_cache_spec_kind="full_attention")
     store(index, "a", (0, 1, 2), medium="CPU", block_size=0)
     assert [(pod.blocks, pod.by_medium) for pod in index.match(IDS).pods] == [(6, {"CPU": 3, "GPU": 6})]
+    remove(index, "a", 1, 2, group_idx=0)
+    assert [(pod.blocks, pod.by_medium) for pod in index.match(IDS).pods] == [(6, {"CPU": 3, "GPU": 1})]
+    holding(index, "a", 1, 2, group_idx=0, kv_cache_spec_kind="full_attention")
     remove(index, "a", 0, 1, 2, medium="CPU")
     assert [(pod.blocks, pod.by_medium) for pod in index.match(IDS).pods] == [(6, {"GPU": 6})]
 
