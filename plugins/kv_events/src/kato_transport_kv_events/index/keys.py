@@ -27,17 +27,6 @@ Extras = Sequence[tuple[ExtraKey, ...] | None]
 """What else than tokens tells blocks apart, for each block."""
 
 
-class Keys(NamedTuple):  # made for every event, at half of what attrs takes
-    """The keys of consecutive blocks, in both forms in which they are needed."""
-
-    numbers: list[int]
-    packed: bytes
-    """Eight bytes each, little-endian."""
-
-    def part(self, start: int, end: int) -> Keys:
-        return Keys(self.numbers[start:end], self.packed[start * KEY_BYTES : end * KEY_BYTES])
-
-
 class Shape(NamedTuple):
     """How tokens are cut into blocks."""
 
@@ -55,6 +44,11 @@ def root_key(model: str, lora: str | int | None, shape: Shape) -> int:
     return xxh3_64_intdigest(msgpack.encode((model, lora, shape.block_size, shape.lookahead)))
 
 
+def pack(keys: Sequence[int]) -> bytes:
+    """Keys as they are kept and compared: eight bytes each, little-endian."""
+    return _packer(len(keys))(*keys)
+
+
 def key_at(packed: bytes, position: int) -> int:
     start = position * KEY_BYTES
     return int.from_bytes(packed[start : start + KEY_BYTES], "little")
@@ -66,17 +60,22 @@ def next_key(packed: bytes, ids: array[int]) -> tuple[int, bytes]:
     return key, key.to_bytes(KEY_BYTES, "little")
 
 
-def chain(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None = None) -> Keys:
+def chain(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None = None) -> list[int]:
     """The keys of so many blocks of tokens, chained to `parent`; tokens beyond them are looked ahead at, or passed over."""
     if shape.lookahead or extras is not None:
         return _chain_with(ids, blocks, shape, parent, extras)
     if len(ids) > blocks * shape.block_size:
         ids = ids[: blocks * shape.block_size]
+    return chain_plain(ids, shape.block_size, parent)
+
+
+def chain_plain(ids: array[int], block_size: int, parent: int) -> list[int]:
+    """The keys of as many blocks as there are, where they are made of their own tokens alone."""
     key, digest = parent, xxh3_64_intdigest
-    return _packed([key := digest(block, key) for (block,) in _blocks_of(shape.block_size)(ids)])
+    return [key := digest(block, key) for (block,) in _blocks_of(block_size)(ids)]
 
 
-def _chain_with(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None) -> Keys:
+def _chain_with(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None) -> list[int]:
     data, key, numbers = ids.tobytes(), parent, []
     stride = shape.block_size * TOKEN_BYTES
     width = stride + shape.lookahead * TOKEN_BYTES
@@ -86,14 +85,10 @@ def _chain_with(ids: array[int], blocks: int, shape: Shape, parent: int, extras:
             block += msgpack.encode(extras[number])  # longer than any block without, so never taken for one
         key = xxh3_64_intdigest(block, key)
         numbers.append(key)
-    return _packed(numbers)
+    return numbers
 
 
-def _packed(numbers: list[int]) -> Keys:
-    return Keys(numbers, _packer(len(numbers))(*numbers))
-
-
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _packer(count: int) -> Callable[..., bytes]:
     return Struct(f"<{count}Q").pack
 

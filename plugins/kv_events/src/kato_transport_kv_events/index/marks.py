@@ -28,9 +28,13 @@ class Marks:
 
     def add(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> None:
         """The holder has the blocks from `start` on, as many as there are hashes, by which it goes."""
-        bit, everything = holder.bit, segment.everything
-        span = ((1 << len(hashes)) - 1) << start
+        bit = holder.bit
         had = segment.held_by(bit)
+        if segment.aliases is None and not had and len(hashes) == len(segment.hashes):  # as it mostly is
+            segment.full |= bit
+            holder.source.blocks += len(hashes)
+            return
+        everything, span = segment.everything, ((1 << len(hashes)) - 1) << start
         if had & span and self._counted:
             _count_copies(segment, had & span, start, hashes, bit)
         if segment.aliases is not None:

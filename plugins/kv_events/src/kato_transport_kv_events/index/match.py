@@ -80,29 +80,31 @@ def _tokens(pod: PodMatch) -> int:
 
 
 def _pods_of(reach: Reach) -> Iterable[tuple[IndexedSource, PodMatch]]:
-    has = dict(reach.holders())
+    has: dict[Holder, int] = {}
+    for holder, blocks in reach.holders():
+        if len(reach.members[holder.source]) == 1:  # as it mostly is
+            yield holder.source, _pod(holder, blocks, {holder.medium: blocks}, reach)
+        else:
+            has[holder] = blocks
     together = {reach.joint[bits]: blocks for bits, blocks in reach.joint_ends}
     for source in {holder.source for holder in has}:
         members = reach.members[source]
-        if len(members) == 1:  # as it mostly is
-            blocks = has[members[0]]
-            by_medium = {members[0].medium: blocks}
-        else:
-            blocks = _in_any(source, members, has, together)
+        if blocks := _in_any(source, members, has, together):
             by_medium = {medium: count for medium in _media(members) if (count := _in_medium(medium, members, has))}
-        if blocks:
-            yield (
-                source,
-                PodMatch(
-                    pod=source.pod,
-                    rank=source.rank,
-                    blocks=blocks,
-                    by_medium=by_medium,
-                    state=source.state,
-                    generation=members[0].generation,
-                    block_size=reach.shape.block_size,
-                ),
-            )
+            yield source, _pod(members[0], blocks, by_medium, reach)
+
+
+def _pod(holder: Holder, blocks: int, by_medium: Mapping[str, int], reach: Reach) -> PodMatch:
+    source = holder.source
+    return PodMatch(
+        pod=source.pod,
+        rank=source.rank,
+        blocks=blocks,
+        by_medium=by_medium,
+        state=source.state,
+        generation=holder.generation,
+        block_size=reach.shape.block_size,
+    )
 
 
 def _in_any(

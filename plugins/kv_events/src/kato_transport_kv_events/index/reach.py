@@ -125,14 +125,14 @@ def by_keys(first: dict[int, Segment], wanted: Wanted, reach: Reach) -> None:
 
 def by_hashes(space: Space, hashes: Sequence[BlockHash], reach: Reach) -> None:
     """Look at blocks by an engine's hashes, from `hashes[0]` on."""
-    at = 0
+    at, hashes = 0, tuple(hashes)
     while at < len(hashes):
         segment = space.by_hash.get(hashes[at])
         if segment is None:
             break
         names = segment.names_with(hashes[at])
         start = names.index(hashes[at])
-        count = _common(names[start:], tuple(hashes[at : at + len(names) - start]))
+        count = _common(names[start:], hashes[at : at + len(names) - start])
         if not reach.pass_over(segment, start, count):
             break
         at += count

@@ -11,7 +11,7 @@ from msgspec import msgpack
 
 from kato_transport import InvalidSetting
 from kato_transport.events import ExtraKey, TokenId, TokenIds
-from kato_transport_kv_events.index.keys import Extras, Shape, chain, root_key
+from kato_transport_kv_events.index.keys import Extras, Shape, chain, pack, root_key
 
 FIRST_CHAINED: Final = 64
 """Blocks whose keys are made at first; each time that more are needed, as many as there are. A prefix that nobody has ends
@@ -82,8 +82,8 @@ class Wanted:
         ids = self._ids[start * size : end * size + self.shape.lookahead]
         parent = self.numbers[-1] if start else self._root
         keys = chain(ids, end - start, self.shape, parent, self._extras and self._extras[start:end])
-        self.numbers += keys.numbers
-        self.packed += keys.packed
+        self.numbers += keys
+        self.packed += pack(keys)
 
 
 def _array(token_ids: Iterable[TokenId]) -> array[int]:

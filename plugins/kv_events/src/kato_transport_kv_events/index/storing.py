@@ -20,6 +20,7 @@ from kato_transport_kv_events.index.contents import Contents, Space
 from kato_transport_kv_events.index.keys import chain, key_at
 from kato_transport_kv_events.index.marks import Marks
 from kato_transport_kv_events.index.placing import Placing
+from kato_transport_kv_events.index.prefilling import prefill
 from kato_transport_kv_events.index.segment import LONGEST, Content, Knowledge, Orphan, Segment
 from kato_transport_kv_events.index.sources import Holder, Holders
 
@@ -75,6 +76,8 @@ class Storing:
             return
         try:
             if space.by_hash.keys().isdisjoint(hashes) and len(set(hashes)) == len(hashes):
+                if self._keyed and prefill(self._contents, self._marks, space, holder, event, hashes):
+                    return
                 content = content_of(event) if self._keyed else None
                 self._file_new(space, holder, hashes, event.parent_block_hash, content)
             else:
@@ -126,13 +129,13 @@ class Storing:
         """Mark what the segment has of the run from there on, and say how many blocks it was."""
         names = segment.names_with(run.hashes[at])
         start = names.index(run.hashes[at])
-        there, wanted = names[start:], run.hashes[at : at + len(names) - start]
-        count = len(wanted)
-        if there[:count] != wanted:
-            count = next(number for number in range(count) if there[number] != wanted[number])
-        self._marks.add(segment, start, wanted[:count], run.holder)
+        wanted = run.hashes[at : at + len(names) - start]
+        there = names[start : start + len(wanted)]
+        if there != wanted:
+            wanted = wanted[: next(number for number, name in enumerate(wanted) if there[number] != name)]
+        self._marks.add(segment, start, wanted, run.holder)
         segment.used = True
-        return count
+        return len(wanted)
 
     def _file_new(
         self, space: Space, holder: Holder, hashes: tuple[BlockHash, ...], parent: BlockHash | None, content: Content | None
