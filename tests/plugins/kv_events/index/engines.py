@@ -112,12 +112,12 @@ def events(step: Step, family: int) -> Iterator[Event]:
         "kv_cache_spec_kind": "full_attention" if groups is not None else None,
     }
     match step.what:
-        case "store" | "again":
+        case "twice" if not step.start:  # in one event; further on, it would say that the first is a child of the last
+            yield BlockStored(**{**stored, "block_hashes": hashes * 2, "token_ids": stored["token_ids"] * 2})
+        case "store" | "again" | "twice":
             yield BlockStored(**stored)
             if step.what == "again":
                 yield BlockStored(**stored)
-        case "twice":  # in one event
-            yield BlockStored(**{**stored, "block_hashes": hashes * 2, "token_ids": stored["token_ids"] * 2})
         case "part":  # of a sliding window: nothing says which block each hash is of
             windowed = {"group_idx": groups[0], "kv_cache_spec_kind": "sliding_window"} if groups is not None else {}
             yield BlockStored(**{**stored, **windowed, "block_hashes": hashes[::2], "token_ids": [*stored["token_ids"], 1]})

@@ -53,7 +53,7 @@ def check_counts(engines: Engines) -> None:
     assert stats.remote == plain.remote
 
 
-@settings(max_examples=100)
+@settings(max_examples=70)
 @given(st.lists(steps, min_size=30, max_size=60))
 def test_it_knows_what_everybody_has_and_where_prefixes_begin(taken: list[Step]) -> None:
     engines = Engines(BlockIndex(), PlainIndex())
@@ -77,7 +77,7 @@ def test_told_of_a_block_again_it_may_count_it_once(taken: list[Step]) -> None:
     check_counts(engines)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.integers(1, 150), st.lists(steps, min_size=30, max_size=60))
 def test_with_too_little_room_something_is_missing_and_nothing_is_there_that_is_gone(room: int, taken: list[Step]) -> None:
     """And whoever misses anything is told of."""

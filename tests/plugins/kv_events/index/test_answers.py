@@ -90,6 +90,9 @@ def test_a_medium_whose_group_is_not_said_is_of_every_group() -> None:
     holding(index, "a", *range(6), group_idx=0, kv_cache_spec_kind="full_attention")
     store(index, "a", (0, 1, 2), medium="CPU", block_size=0)
     assert [(pod.blocks, pod.by_medium) for pod in index.match(IDS).pods] == [(6, {"CPU": 3, "GPU": 6})]
+    remove(index, "a", 1, 2, group_idx=0)
+    assert [(pod.blocks, pod.by_medium) for pod in index.match(IDS).pods] == [(6, {"CPU": 3, "GPU": 1})]
+    holding(index, "a", 1, 2, group_idx=0, kv_cache_spec_kind="full_attention")
     remove(index, "a", 0, 1, 2, medium="CPU")
     assert [(pod.blocks, pod.by_medium) for pod in index.match(IDS).pods] == [(6, {"GPU": 6})]
 
@@ -190,6 +193,20 @@ def test_hashes_may_be_numbers_or_bytes(hashes) -> None:
     assert blocks(index.match_hashes([*hashes[:2], 999])) == {"a": 2}
     assert index.match_hashes([999]).pods == index.match_hashes([]).pods == ()
     assert index.resident("a") == {("GPU", None, name): 1 for name in hashes if name != hashes[7]}
+
+
+@pytest.mark.parametrize("hashes", [5, None, [[1]], [{}]])
+def test_what_are_no_hashes_is_refused(hashes) -> None:
+    index = BlockIndex()
+    store(index, "a", (1,), IDS[:2])
+    with pytest.raises(InvalidSetting, match="expected integers or bytes"):
+        index.match_hashes(hashes)
+
+
+def test_no_model_is_the_model_of_sources_that_name_none() -> None:
+    index = BlockIndex()
+    store(index, "a", (1,), IDS[:2])
+    assert blocks(index.match(IDS, model=None)) == blocks(index.match_hashes([1], model=None)) == {"a": 1}
 
 
 def test_engines_of_other_seeds_are_found_by_the_hashes_of_one_as_well() -> None:

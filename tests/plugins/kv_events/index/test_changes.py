@@ -159,6 +159,25 @@ def test_what_a_window_left_out_is_known_once_a_full_event_tells_of_it() -> None
     assert blocks(index.match(IDS)) == {"a": 8, "b": 8}
 
 
+def test_a_block_behind_one_of_unknown_content_waits_for_what_is_in_that() -> None:
+    index = BlockIndex()
+    store(index, "a", (1, 2), IDS[:7])
+    store(index, "a", (3,), IDS[6:8], parent=2)
+    assert index.stats().orphans == 1
+    store(index, "b", range(3), IDS[:6])
+    store(index, "a", (0,), IDS[:2])
+    assert blocks(index.match(IDS)) == {"a": 4, "b": 3}
+
+
+def test_blocks_of_unknown_content_do_not_grow_a_prefix_that_is_known() -> None:
+    index = stored(3)
+    store(index, "a", (4,), IDS[6:11], parent=2)  # one of two blocks and a half
+    store(index, "a", (3, 4), IDS[6:10], parent=2)
+    assert blocks(index.match(IDS)) == {"a": 5}
+    store(index, "a", (5,), IDS[10:12], parent=4)
+    assert blocks(index.match(IDS)) == {"a": 6}
+
+
 def test_tokens_told_before_the_parent_are_remembered_of_blocks_known_by_hash_alone() -> None:
     index = BlockIndex()
     store(index, "a", (0, 2, 4, 6), IDS[:17])
