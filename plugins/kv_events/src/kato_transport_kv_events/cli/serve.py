@@ -61,7 +61,8 @@ def command(
     wanted = sourcing(texts, sources_file, specs)
     output = Output(stop, held_back=True)
     with ExitStack() as running:
-        handlers = [Listening(output.line, events=False)] if as_lines else []
+        listening = [Listening(output.line, events=False)] if as_lines else []
+        handlers = [*listening, *kt.registry().event_handlers(settings)]
         keeping = {"snapshot": snapshot, "snapshot_interval_s": snapshot_interval_s}
         service = running.enter_context(_service(handlers=handlers, **keeping))
         running.callback(output.let_go)

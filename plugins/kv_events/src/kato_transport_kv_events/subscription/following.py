@@ -34,6 +34,7 @@ Key = tuple[str, int]
 class KVEventManager:
     """Follows sources until `close`; may be shared by threads, and called by its own handlers.
 
+    It tells `handlers` and nobody else: those that extensions register are `kato_transport.registry().event_handlers(…)`.
     `settings` say how a source is followed, but for the policy, which is the source's own; `checkpoints` of a snapshot are
     for sources that will be added, each once. A forked child has the manager without its sources, and may add some anew.
     """
