@@ -202,6 +202,20 @@ def test_a_port_in_use_is_an_error_that_names_it(start, engine, source):
             assert "Traceback" not in log
 
 
+def test_a_start_that_fails_leaves_the_index_of_whoever_runs(engine, start, source, run, tmp_path):
+    """Both have the same file, and only one has the port."""
+    publisher, file = engine(), tmp_path / "index"
+    follows = ("--source", source(publisher), "--snapshot", file)
+    publisher.publish(stored(1, token_ids=range(4), block_size=4))
+    ready = start("serve", *follows, *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "exact", "the source did not become exact")
+    run("snapshot", "--endpoint", ready["rest"])
+    before = file.read_bytes()
+    port = ready["rest"].rpartition(":")[2]
+    assert start("serve", *follows, "--rest-port", port, "--zmq-port", "0").wait()[0] == 1
+    assert file.read_bytes() == before
+
+
 def test_http_alone_will_do_where_there_is_no_request_transport(engine, start, source):
     """Unless its port was asked for."""
     disabled = {"KATO_TRANSPORT_DISABLED_PLUGINS": "improved"}

@@ -63,12 +63,12 @@ def command(
     with ExitStack() as running:
         listening = [Listening(output.line, events=False)] if as_lines else []
         handlers = [*listening, *kt.registry().event_handlers(settings)]
-        keeping = {"snapshot": snapshot, "snapshot_interval_s": snapshot_interval_s}
-        service = running.enter_context(_service(handlers=handlers, **keeping))
+        service = running.enter_context(_service(handlers=handlers, snapshot=snapshot))
         running.callback(output.let_go)
         wanted.follow(service.follow, service.discover)
         rest = service.serve_http(http_endpoint(host, settings.rest_port if rest_port is None else rest_port))
         transport, zmq = _serve_requests(service, settings, host, zmq_port)
+        service.keep(snapshot_interval_s)
         say_ready(transport=transport, zmq=zmq, rest=rest)
         output.let_go()
         if as_lines:
