@@ -12,7 +12,7 @@ import pytest
 import kato_transport as kt
 from kato_transport.testing.waiting import until
 from kato_transport_kv_events.index import Snapshot
-from kato_transport_kv_events.testing import stored
+from kato_transport_kv_events.testing import removed, stored
 
 FREE = ("--rest-port", "0", "--zmq-port", "0")
 
@@ -200,6 +200,47 @@ def test_a_port_in_use_is_an_error_that_names_it(start, engine, source):
             assert (status, out) == (1, "")
             assert f"127.0.0.1:{port}" in log
             assert "Traceback" not in log
+
+
+def test_a_silent_engine_is_stale_where_it_was_asked_for(engine, start, source):
+    """After so many seconds; by default never."""
+    ready = start("serve", "--source", source(engine(replay_endpoint=None)), "--silence-limit", "0.2", *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "stale", "the silence was not noticed")
+
+
+@pytest.mark.parametrize(("counting", "left"), [("copies", 1), ("set", 0)])
+def test_what_is_stored_again_is_counted_as_asked(engine, start, source, counting, left):
+    """Stored twice and removed once, a copy is left, or it was one block all the time."""
+    publisher = engine()
+    for event in (stored(1, token_ids=range(4), block_size=4),) * 2 + (removed(1),):
+        publisher.publish(event)
+    ready = start("serve", "--source", source(publisher), "--counting", counting, *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "exact", "the source did not become exact")
+    with kt.connect(ready["zmq"]) as client:
+        assert len(client.call("kv.match", {"token_ids": list(range(4))})["pods"]) == left
+
+
+def test_an_index_is_as_large_as_it_may_be(engine, start, source):
+    """What makes it larger is given up, and the source has not all of it any more."""
+    publisher = engine()
+    publisher.publish(stored(*range(64), token_ids=range(64 * 4), block_size=4))
+    ready = start("serve", "--source", source(publisher), "--max-blocks", "8", *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "partial", "the index was not bounded")
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--counting", ["blocks"]),
+        ("--max-blocks", ["0", "many"]),
+        ("--silence-limit", ["-1", "inf", "nan", "long"]),
+    ],
+)
+def test_settings_that_cannot_be_are_usage_errors(run, option, values):
+    """Status 2, and the option's name."""
+    for value in values:
+        result = run("serve", "--source", "a=tcp://127.0.0.1:9", option, value)
+        assert (result.exit_code, option in result.stderr) == (2, True)
 
 
 def test_a_start_that_fails_leaves_the_index_of_whoever_runs(engine, start, source, run, tmp_path):
