@@ -76,6 +76,37 @@ def test_a_prompt_is_matched(serving, run, where, written):
     assert [(pod["pod"], pod["blocks"], pod["by_medium"]) for pod in answer["pods"]] == [("a", 1, {"GPU": 1})]
 
 
+def test_both_ways_give_the_same_answers(serving, run):
+    """To the letter; what request transports say of success, HTTP says by its status."""
+    for query in (("sources",), ("match", "--tokens", "-")):
+        over = [run(*query, "--endpoint", serving[0][where], stdin=b"[0, 1, 2, 3]") for where in ("rest", "zmq")]
+        answers = [json.loads(result.stdout) for result in over]
+        assert answers[0].keys() == answers[1].keys()
+        assert "status" not in answers[0]
+
+
+def test_an_adapter_is_named_by_its_id(engine, start, source, run):
+    """As engines do that are too old to tell its name."""
+    publisher = engine("vllm-0.10.1")
+    publisher.publish(stored(1, token_ids=range(4), block_size=4, lora_id=7))
+    publisher.publish(stored(2, token_ids=range(4), block_size=4, lora_id=8))
+    ready = start("serve", "--source", source(publisher), *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "exact", "the source did not become exact")
+
+    def found(*adapter):
+        result = run("match", "--endpoint", ready["rest"], "--tokens", "-", *adapter, stdin=b"0 1 2 3")
+        return [pod["blocks"] for pod in json.loads(result.stdout)["pods"]]
+
+    assert (found("--lora-id", "7"), found("--lora-id", "9"), found(), found("--lora-name", "7")) == ([1], [], [], [])
+
+
+@pytest.mark.parametrize("given", [("--lora-id", "7", "--lora-name", "x"), ("--lora-id", "x"), ("--lora-id", "0")])
+def test_an_adapter_has_a_name_or_an_id(run, given):
+    """Whatever else is a usage error."""
+    result = run("match", "--endpoint", "http://127.0.0.1:1", "--tokens", "-", *given, stdin=b"0")
+    assert (result.exit_code, "--lora-id" in result.stderr) == (2, True)
+
+
 def test_people_get_tables(serving, run, monkeypatch):
     """In a terminal, unless they want JSON."""
     monkeypatch.setattr("kato_transport_kv_events.cli.match.wants_json", lambda as_lines: as_lines)
