@@ -18,6 +18,7 @@ Prints:
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import threading
@@ -93,6 +94,7 @@ def routing(sources: Sequence[Source]) -> Iterator[str]:
 
 def play() -> None:
     """Two engines, and a gateway that asks."""
+    logging.getLogger("kato_transport.kv_events").setLevel(logging.ERROR)  # that an engine ends is the play's own doing
     prompt, unknown = list(range(64)), list(range(1000, 1032))
     with EventPublisher("vllm-0.33.0") as a, EventPublisher("sglang-0.5.23") as b:
         a.publish(stored(1, 2, 3, token_ids=prompt[:48], block_size=16))  # before anybody listens: it is asked for again

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kato_transport.api import RunningServer, aconnect, connect, gateway, serve, subscribe
+from kato_transport.api import Fanout, RunningServer, aconnect, connect, gateway, serve, subscribe
 from kato_transport.client import AsyncClient, Client
 from kato_transport.contracts import ClientOptions, Codec, EventHandler, ServerOptions, Service
 from kato_transport.errors import (
@@ -51,6 +51,7 @@ __all__ = [
     "DecodeError",
     "ErrorCode",
     "EventHandler",
+    "Fanout",
     "InvalidSetting",
     "LocalProtocolError",
     "MessageTooLarge",

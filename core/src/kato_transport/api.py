@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -214,14 +214,17 @@ class _Function:
 
 
 class Fanout:
-    """An `EventHandler` that hands each event to several, each isolated from the others."""
+    """An `EventHandler` that hands each event to several, each isolated from the others' failures.
 
-    def __init__(self, handlers: list[EventHandler]) -> None:
-        self._handlers = handlers
+    A transport that can do more for them, as giving each a queue of its own, takes its `handlers` instead.
+    """
+
+    def __init__(self, handlers: Iterable[EventHandler]) -> None:
+        self.handlers = tuple(handlers)
         self.failures = 0
 
     def handle_event(self, event: KVEvent) -> None:
-        for handler in self._handlers:
+        for handler in self.handlers:
             try:
                 handler.handle_event(event)
             except Exception:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from attrs import field, frozen, validators
 
@@ -183,10 +184,14 @@ class EventHandler(Protocol):
 
 
 class Subscription(Protocol):
-    """A running event subscription; ends with `close`."""
+    """A running event subscription; a context manager, or ends with `close`."""
 
     def close(self) -> None:
         """Stop delivering, let go of everything; idempotent."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
 @runtime_checkable

@@ -41,6 +41,8 @@ class Step:
     medium: int
     group: int
     order: int
+    alike: int
+    """Another hash for the same tokens: of an image, say, where an engine does not tell what else it hashed."""
 
 
 steps = st.builds(
@@ -53,6 +55,7 @@ steps = st.builds(
     medium=st.sampled_from([0, 0, 0, 1]),
     group=st.integers(0, 1),
     order=st.integers(0, 5),
+    alike=st.sampled_from([0] * 9 + [1]),
 )
 
 Event = BlockStored | BlockRemoved | AllBlocksCleared
@@ -80,7 +83,7 @@ class Engines:
                 self.index.source_removed(pod, rank)
                 self.plain.forget(pod, rank)
             case _:
-                for event in events(step, self.family[source]):
+                for event in events(step, (self.family[source] + step.alike) % len(NAMES)):
                     self.plain.handle(event)
                     self.index.handle_event(event)
 
@@ -112,12 +115,12 @@ def events(step: Step, family: int) -> Iterator[Event]:
         "kv_cache_spec_kind": "full_attention" if groups is not None else None,
     }
     match step.what:
-        case "store" | "again":
+        case "twice" if not step.start:  # in one event; further on, it would say that the first is a child of the last
+            yield BlockStored(**{**stored, "block_hashes": hashes * 2, "token_ids": stored["token_ids"] * 2})
+        case "store" | "again" | "twice":
             yield BlockStored(**stored)
             if step.what == "again":
                 yield BlockStored(**stored)
-        case "twice":  # in one event
-            yield BlockStored(**{**stored, "block_hashes": hashes * 2, "token_ids": stored["token_ids"] * 2})
         case "part":  # of a sliding window: nothing says which block each hash is of
             windowed = {"group_idx": groups[0], "kv_cache_spec_kind": "sliding_window"} if groups is not None else {}
             yield BlockStored(**{**stored, **windowed, "block_hashes": hashes[::2], "token_ids": [*stored["token_ids"], 1]})

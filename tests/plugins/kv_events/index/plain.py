@@ -111,7 +111,7 @@ class PlainIndex:
 
     def _learn(self) -> None:
         """Whatever nobody has any more may be forgotten; whatever has a known parent is known."""
-        anybody = {name for source in self.sources.values() for (_, _, name), count in source.places.items() if count}
+        anybody = {name for source in self.sources.values() for _, _, name in source.placed().resident()}
         self.told &= anybody
         self.known &= anybody
         fresh = self.told - self.known

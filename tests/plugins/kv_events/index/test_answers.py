@@ -195,6 +195,20 @@ def test_hashes_may_be_numbers_or_bytes(hashes) -> None:
     assert index.resident("a") == {("GPU", None, name): 1 for name in hashes if name != hashes[7]}
 
 
+@pytest.mark.parametrize("hashes", [5, None, [[1]], [{}]])
+def test_what_are_no_hashes_is_refused(hashes) -> None:
+    index = BlockIndex()
+    store(index, "a", (1,), IDS[:2])
+    with pytest.raises(InvalidSetting, match="expected integers or bytes"):
+        index.match_hashes(hashes)
+
+
+def test_no_model_is_the_model_of_sources_that_name_none() -> None:
+    index = BlockIndex()
+    store(index, "a", (1,), IDS[:2])
+    assert blocks(index.match(IDS, model=None)) == blocks(index.match_hashes([1], model=None)) == {"a": 1}
+
+
 def test_engines_of_other_seeds_are_found_by_the_hashes_of_one_as_well() -> None:
     """Tokens say what is in a block, so their blocks are the same ones."""
     index = BlockIndex()

@@ -316,6 +316,19 @@ def test_two_hashes_of_one_content_are_two_blocks() -> None:
     assert (index.match(IDS).pods, index.stats().names) == ((), 0)
 
 
+def test_a_hash_that_took_the_place_of_another_is_counted_by_itself() -> None:
+    index = stored(2)
+    remove(index, "a", 1)
+    for _ in range(2):
+        store(index, "a", (101,), IDS[2:4], parent=0)
+    assert index.resident("a") == {("GPU", None, 0): 1, ("GPU", None, 101): 2}
+    remove(index, "a", 1)
+    remove(index, "a", 101)
+    assert index.resident("a") == {("GPU", None, 0): 1, ("GPU", None, 101): 1}
+    remove(index, "a", 101)
+    assert blocks(index.match(IDS)) == {"a": 1}
+
+
 def test_a_prefix_under_two_hashes_grows_under_either() -> None:
     index = BlockIndex()
     store(index, "a", (0, 1), IDS[:4])

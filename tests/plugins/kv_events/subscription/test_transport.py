@@ -7,6 +7,7 @@ import pytest
 import kato_transport as kt
 from kato_transport.events import BlockStored, EventsLost
 from kato_transport.testing.waiting import until
+from kato_transport_kv_events.index import BlockIndex
 from kato_transport_kv_events.stream import State
 from kato_transport_kv_events.testing import stored
 
@@ -116,7 +117,7 @@ def test_a_subscription_tells_its_counts(engine, subscribe):
     subscription = subscribe(publisher.endpoint, print, replay_endpoint=publisher.replay_endpoint, ranks=2)
     until(lambda: subscription.state(1) is State.EXACT, "the second rank was not followed")
     assert [stats.rank for stats in subscription.stats()] == [0, 1]
-    assert subscription.handler_stats().failures == 0
+    assert [stats.failures for stats in subscription.handler_stats()] == [0]
 
 
 def test_it_is_listed_with_what_it_promises():
@@ -126,3 +127,31 @@ def test_it_is_listed_with_what_it_promises():
     assert transport.schemes == ("tcp", "ipc")
     with pytest.raises(kt.PluginBroken, match="it carries event streams, not requests"):
         kt.connect("tcp://127.0.0.1:9", transport="kv_events")
+
+
+def test_a_handler_that_keeps_something_is_told_all_that_a_managers_handlers_are(engine):
+    """States, and who takes what it says of its own losses."""
+    publisher, index = engine(), BlockIndex(max_source_blocks=3)
+    with kt.subscribe(publisher.endpoint, index, replay_endpoint=publisher.replay_endpoint, pod="a") as subscription:
+        until(lambda: subscription.state() is State.EXACT, "the engine was not followed")
+        publisher.publish(*(stored(number, token_ids=[number], block_size=1) for number in range(5)))
+        until(lambda: subscription.state() is State.PARTIAL, "what the index gave up was not told")
+        assert index.match([4]).pods[0].state is State.PARTIAL
+    assert index.match([4]).pods == ()
+
+
+def test_a_handler_that_raises_is_counted_for_its_engine(engine, subscribe):
+    def broken(event):
+        raise ValueError(event)
+
+    publisher = engine()
+    subscription = subscribe(publisher.endpoint, broken, replay_endpoint=publisher.replay_endpoint)
+    publisher.publish(stored(1))
+    until(lambda: subscription.stats()[0].errors.get("handle_event") == 1, "the failure was not counted")
+
+
+def test_an_engine_that_is_not_there_is_counted_and_told(subscribe, caplog):
+    """It may come, so nothing ends."""
+    subscription = subscribe("tcp://127.0.0.1:1", print)
+    until(lambda: subscription.stats()[0].errors.get("connect", 0) > 0, "nothing was counted")
+    assert "tcp://127.0.0.1:1: no connection" in caplog.text

@@ -117,7 +117,7 @@ class BlockIndex:
         self,
         token_ids: Iterable[TokenId] | Request,
         *,
-        model: str = "",
+        model: str | None = None,
         lora_name: str | int | None = None,
         cache_salt: str | None = None,
         extra_keys: Sequence[tuple[ExtraKey, ...] | None] | None = None,
@@ -146,24 +146,23 @@ class BlockIndex:
 
     def match_hashes(
         self,
-        hashes: Sequence[BlockHash],
+        hashes: Iterable[BlockHash],
         *,
-        model: str = "",
+        model: str | None = None,
         lora_name: str | int | None = None,
     ) -> Match:
         """Who has how many leading blocks of a request, given as the engine's hashes of its blocks from the first one on.
 
-        What else keeps prefixes apart is in engines' hashes, but for the adapter with some.
+        What else keeps prefixes apart is in engines' hashes, but for the adapter with some. `InvalidSetting` where `hashes`
+        are none.
         """
         began = perf_counter_ns()
-        with self._lock:
-            reaches = []
-            for key, space in self._contents.spaces.items():
-                if key.model == model and key.lora == (lora_name or None):
-                    reach = Reach(Shape(key.block_size), len(hashes), self._holders)
-                    by_hashes(space, hashes, reach)
-                    reaches.append(reach)
-            return self._matched(began, reaches)
+        try:
+            wanted = tuple(hashes)
+            with self._lock:
+                return self._matched(began, self._reached_by(wanted, model or "", lora_name or None))
+        except TypeError as exc:
+            raise InvalidSetting(f"hashes are no block hashes: {exc}; expected integers or bytes") from exc
 
     def resident(self, pod: str, rank: int = 0) -> dict[tuple[str, int | None, BlockHash], int]:
         """All that a source has: copies by medium, group and hash. Looks through everything: for tests and for people."""
@@ -230,6 +229,15 @@ class BlockIndex:
         marks = Marks(self._contents, counted=self._counted)
         self._filing = Filing(self._contents, self._holders, marks, self._max_source_blocks, keyed=self._keyed)
         self._patrol = Patrol(self._contents, self._holders, marks, self._max_blocks, self._gave_up)
+
+    def _reached_by(self, hashes: tuple[BlockHash, ...], model: str, lora: str | int | None) -> list[Reach]:
+        reaches = []
+        for key, space in self._contents.spaces.items():
+            if key.model == model and key.lora == lora:
+                reach = Reach(Shape(key.block_size), len(hashes), self._holders)
+                by_hashes(space, hashes, reach)
+                reaches.append(reach)
+        return reaches
 
     def _store(self, source: IndexedSource, event: BlockStored) -> None:
         try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kato_transport.events import BlockHash
-from kato_transport_kv_events.index.bitmaps import bits_of, positions
 from kato_transport_kv_events.index.keys import Shape, key_at, root_key
 from kato_transport_kv_events.index.segment import Alias, Orphan, Segment
 
@@ -103,72 +103,43 @@ class Contents:
     def alias(self, segment: Segment, position: int, space: Space, hashes: tuple[BlockHash, ...], bit: int) -> None:
         """Other hashes for blocks of a segment, of the same space or another one."""
         end = position + len(hashes)
-        if segment.aliases is None:
-            segment.aliases, segment.users = [], segment.holders
-        for alias in segment.aliases:
-            if alias.users & bit and alias.space is space and alias.hashes[position:end].count(None) == len(hashes):
+        if segment.own is None:
+            self._begin_aliases(segment)
+        for alias in segment.aliases or ():
+            if bit in alias.held and alias.space is space and alias.hashes[position:end].count(None) == len(hashes):
                 break
         else:
-            segment.aliases.append(alias := Alias(space, len(segment.hashes)))
+            alias = Alias(space, (None,) * len(segment.hashes))
+            segment.aliases = [*(segment.aliases or ()), alias]
         alias.hashes = (*alias.hashes[:position], *hashes, *alias.hashes[end:])
-        alias.users |= bit
-        space.by_hash.update(dict.fromkeys(hashes, segment))
+        self.name(segment, space, hashes)
+
+    def name(self, segment: Segment, space: Space, hashes: Sequence[BlockHash]) -> None:
+        """Have a segment found by these hashes."""
+        by_hash = space.by_hash
+        for name in hashes:  # at half the cost of an update
+            by_hash[name] = segment
         self.names += len(hashes)
 
-    def uses(self, segment: Segment, block_hash: BlockHash, bit: int) -> None:
-        """A holder goes by this hash, and those beside it, of a segment that has several of each block."""
-        for alias in segment.aliases or ():
-            if block_hash in alias.hashes:
-                alias.users |= bit
-                return
-        segment.users |= bit
-
-    def unused(self, segment: Segment, bits: int) -> None:
-        """Holders have nothing of a segment any more: hashes by which only they went are of no use."""
-        if segment.aliases is None:
-            return
-        segment.users &= ~bits
+    def drop_unused_aliases(self, segment: Segment) -> None:
+        """Hashes by which nobody has anything of a segment are of no use."""
         kept: list[Alias] = []
-        for alias in segment.aliases:
-            alias.users &= ~bits
-            if alias.users:
+        for alias in segment.aliases or ():
+            if alias.held:
                 kept.append(alias)
             else:
                 self._forget_names(alias)
         segment.aliases = kept or None
+        if not kept and segment.own is not None:
+            segment.copies, segment.own = segment.own.copies, None
 
-    def drop_names(self, segment: Segment, bitmap: int) -> None:
-        """Where nobody who goes by other hashes has these blocks any more, the hashes are of no use."""
-        for alias in segment.aliases or ():
-            held = 0
-            for bit in bits_of(alias.users):
-                held |= segment.held_by(bit)
-            for position in positions(bitmap & ~held):
-                self._drop(alias, position)
-        self._drop_empty(segment)
-
-    def drop_name(self, segment: Segment, position: int, name: BlockHash, bit: int) -> None:
-        """A holder goes by this hash no more; if only it did, the hash is of no use."""
-        for alias in segment.aliases or ():
-            if alias.users == bit and alias.hashes[position] == name:
-                self._drop(alias, position)
-        self._drop_empty(segment)
-
-    def _drop(self, alias: Alias, position: int) -> None:
-        if (name := alias.hashes[position]) is not None:
-            del alias.space.by_hash[name]
-            self.names -= 1
-            alias.hashes = (*alias.hashes[:position], None, *alias.hashes[position + 1 :])
-
-    def _drop_empty(self, segment: Segment) -> None:
-        segment.aliases = [alias for alias in segment.aliases or () if alias.hashes.count(None) < len(alias.hashes)] or None
+    def _begin_aliases(self, segment: Segment) -> None:
+        own = segment.own = Alias(segment.space, segment.hashes)
+        own.held, own.copies, segment.copies = segment.held_by_all(), segment.copies, None
 
     def _name(self, segment: Segment, hashes: tuple[BlockHash, ...]) -> None:
-        by_hash = segment.space.by_hash
-        for name in hashes:  # at half the cost of an update
-            by_hash[name] = segment
+        self.name(segment, segment.space, hashes)
         self.blocks += len(hashes)
-        self.names += len(hashes)
 
     def _forget_names(self, alias: Alias) -> None:
         for name in alias.hashes:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kato_transport.events import BlockHash
 from kato_transport_kv_events.index.bitmaps import positions
 from kato_transport_kv_events.index.contents import Contents
-from kato_transport_kv_events.index.segment import Segment
+from kato_transport_kv_events.index.segment import Alias, Segment
 from kato_transport_kv_events.index.sources import Holder
 
 
@@ -29,16 +29,19 @@ class Marks:
     def add(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> None:
         """The holder has the blocks from `start` on, as many as there are hashes, by which it goes."""
         bit = holder.bit
-        had = segment.held_by(bit)
-        if segment.aliases is None and not had and len(hashes) == len(segment.hashes):  # as it mostly is
+        had = named = segment.held_by(bit)
+        if segment.own is None and not had and len(hashes) == len(segment.hashes):  # as it mostly is
             segment.full |= bit
             holder.source.blocks += len(hashes)
             return
         everything, span = segment.everything, ((1 << len(hashes)) - 1) << start
-        if had & span and self._counted:
-            _count_copies(segment, had & span, start, hashes, bit)
-        if segment.aliases is not None:
-            self._contents.uses(segment, hashes[0], bit)
+        row = segment if segment.own is None else segment.row_with(hashes[0])
+        if isinstance(row, Alias):
+            named = row.held_by(bit)
+            row.held[bit] = named | span
+        if named & span and self._counted:
+            _count_copies(row, named & span, bit)
+        holder.source.blocks += (span & ~named).bit_count()
         if had == everything:
             return
         has = had | span
@@ -50,7 +53,6 @@ class Marks:
             if segment.part is None:
                 segment.part = {}
             segment.part[bit] = has
-        holder.source.blocks += (has ^ had).bit_count()
 
     def extend(self, segment: Segment, hashes: tuple[BlockHash, ...], keys: bytes, holder: Holder) -> None:
         """The only holder of all of a segment has further blocks behind it."""
@@ -61,70 +63,54 @@ class Marks:
     def remove(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> int:
         """The holder has these blocks no more, or one copy less; says how many of them it had."""
         bit = holder.bit
-        had = segment.held_by(bit)
+        row = segment if segment.own is None else segment.row_with(hashes[0])
+        had = row.held_by(bit)
         gone = had & (((1 << len(hashes)) - 1) << start)
         if not gone:
             return 0
         known = gone.bit_count()
-        if segment.copies is not None:
-            gone = self._without_copies(segment, gone, start, hashes, bit)
+        if row.copies is not None:
+            gone = _without_copies(row, gone, bit)
         if gone:
-            self._take(segment, bit, had ^ gone)
+            left = had ^ gone
+            self._take(segment, bit, _left_by_any(segment, row, bit, left) if isinstance(row, Alias) else left)
             holder.source.blocks -= gone.bit_count()
         return known
 
     def free(self, segment: Segment, holders: Sequence[Holder]) -> None:
         """None of the holders, who are all of those alive, has anything of it."""
         for holder in holders:
-            holder.source.blocks -= segment.held_by(holder.bit).bit_count()
+            holder.source.blocks -= sum(row.held_by(holder.bit).bit_count() for row in segment.rows)
         self._contents.free(segment)
 
     def wipe(self, segment: Segment, bits: int) -> None:
         """Forget holders that are no more."""
         segment.full &= ~bits
-        if segment.part is not None:
-            segment.part = {bit: bitmap for bit, bitmap in segment.part.items() if not bit & bits} or None
-        if segment.copies is not None:
-            segment.copies = {place: count for place, count in segment.copies.items() if not place[0] & bits} or None
-        self._left(segment, bits)
+        segment.part = _without(segment.part, bits)
+        for row in segment.rows:
+            if row.copies is not None:
+                row.copies = {place: count for place, count in row.copies.items() if not place[0] & bits} or None
+            if isinstance(row, Alias):
+                row.held = _without(row.held, bits) or {}
+        self._tidy(segment)
 
     def _take(self, segment: Segment, bit: int, left: int) -> None:
         """What is left of what a holder had."""
-        segment.full &= ~bit
-        if not left:
-            self._drop_part(segment, bit)
-            self._left(segment, bit)
-            return
-        if segment.part is None:
-            segment.part = {}
-        segment.part[bit] = left
-        if segment.aliases is not None:
-            self._contents.drop_names(segment, segment.everything ^ left)
+        if left != segment.everything:
+            segment.full &= ~bit
+            if not left:
+                self._drop_part(segment, bit)
+            elif segment.part is None:
+                segment.part = {bit: left}
+            else:
+                segment.part[bit] = left
+        self._tidy(segment)
 
-    def _left(self, segment: Segment, bits: int) -> None:
+    def _tidy(self, segment: Segment) -> None:
         if not segment.full and segment.part is None:
             self._contents.free(segment)
-        elif segment.aliases is not None:
-            self._contents.unused(segment, bits)
-
-    def _without_copies(self, segment: Segment, gone: int, start: int, hashes: Sequence[BlockHash], bit: int) -> int:
-        """What is gone when of blocks that may be there more than once one copy went."""
-        copies = segment.copies or {}
-        for position in positions(gone):
-            counts = copies.get((bit, position))
-            if counts is None:
-                continue
-            name = hashes[position - start]
-            counts[name] = counts.get(name, 1) - 1
-            if not counts[name]:
-                del counts[name]
-                self._contents.drop_name(segment, position, name, bit)
-            if counts:
-                gone ^= 1 << position
-            else:
-                del copies[bit, position]
-        segment.copies = copies or None
-        return gone
+        elif segment.own is not None:
+            self._contents.drop_unused_aliases(segment)
 
     def _drop_part(self, segment: Segment, bit: int) -> None:
         if segment.part is not None:
@@ -132,13 +118,36 @@ class Marks:
             segment.part = segment.part or None
 
 
-def _count_copies(segment: Segment, again: int, start: int, hashes: Sequence[BlockHash], bit: int) -> None:
-    """A holder stores blocks of a bitmap that it has already, by the same hashes or others."""
-    copies = segment.copies = segment.copies or {}
+def _left_by_any(segment: Segment, row: Alias, bit: int, left: int) -> int:
+    """What a holder has of a segment by whichever hashes, when this is left of what it has by those of a row."""
+    if left:
+        row.held[bit] = left
+    else:
+        del row.held[bit]
+    for each in segment.rows:
+        left |= each.held_by(bit)
+    return left
+
+
+def _without(held: dict[int, int] | None, bits: int) -> dict[int, int] | None:
+    return {bit: bitmap for bit, bitmap in held.items() if not bit & bits} or None if held else None
+
+
+def _count_copies(row: Segment | Alias, again: int, bit: int) -> None:
+    """A holder has one copy more of each block in a bitmap."""
+    copies = row.copies = row.copies or {}
     for position in positions(again):
-        name = hashes[position - start]
-        counts = copies.get((bit, position))
-        if counts is None:
-            first = segment.name_of(bit, position, but=name)
-            counts = copies[bit, position] = {name if first is None else first: 1}
-        counts[name] = counts.get(name, 0) + 1
+        copies[bit, position] = copies.get((bit, position), 0) + 1
+
+
+def _without_copies(row: Segment | Alias, gone: int, bit: int) -> int:
+    """What is gone when of blocks with further copies one copy went."""
+    copies = row.copies or {}
+    for position in positions(gone):
+        if (bit, position) in copies:
+            gone ^= 1 << position
+            copies[bit, position] -= 1
+            if not copies[bit, position]:
+                del copies[bit, position]
+    row.copies = copies or None
+    return gone

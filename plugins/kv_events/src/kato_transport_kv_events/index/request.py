@@ -28,12 +28,12 @@ class Request:
         self,
         token_ids: Iterable[TokenId],
         *,
-        model: str = "",
+        model: str | None = None,
         lora_name: str | int | None = None,
         cache_salt: str | None = None,
         extra_keys: Extras | None = None,
     ) -> None:
-        self.model = model
+        self.model = model or ""
         self.lora = lora_name or None
         self._ids = _array(token_ids)
         self._salt = cache_salt or None

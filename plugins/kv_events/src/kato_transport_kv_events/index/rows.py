@@ -51,7 +51,8 @@ class OrphanRow(Struct, array_like=True, frozen=True):
 class AliasRow(Struct, array_like=True, frozen=True):
     space: int
     hashes: list[BlockHash | None]
-    users: list[int]
+    held: list[tuple[int, int]]
+    copies: list[tuple[int, int, int]]
 
 
 class SegmentRow(Struct, array_like=True, frozen=True):
@@ -60,9 +61,9 @@ class SegmentRow(Struct, array_like=True, frozen=True):
     keys: bytes
     full: list[int]
     part: list[tuple[int, int]]
-    copies: list[tuple[int, int, list[tuple[BlockHash, int]]]]
-    """Holder, position, and how often by which hash."""
-    users: list[int]
+    copies: list[tuple[int, int, int]]
+    """Holder, position, and how many beyond the first."""
+    own: AliasRow | None
     aliases: list[AliasRow]
     orphan: OrphanRow | None
 
@@ -104,22 +105,31 @@ def _source_row(source: IndexedSource, spaces: dict[SpaceKey, int]) -> SourceRow
 
 
 def _segment_row(segment: Segment, spaces: dict[SpaceKey, int], numbers: dict[int, int]) -> SegmentRow:
-    orphan, copies = segment.orphan, segment.copies or {}
+    orphan = segment.orphan
     return SegmentRow(
         space=spaces[segment.space.key],
         hashes=[*segment.hashes],
         keys=segment.keys,
         full=_numbers(segment.full, numbers),
-        part=[(numbers[bit], bitmap) for bit, bitmap in (segment.part or {}).items() if bit in numbers],
-        copies=[(numbers[bit], at, [*counts.items()]) for (bit, at), counts in copies.items() if bit in numbers],
-        users=_numbers(segment.users, numbers),
+        part=_held(segment.part, numbers),
+        copies=_copies(segment.copies, numbers),
+        own=None if segment.own is None else _alias_row(segment.own, spaces, numbers),
         aliases=[_alias_row(alias, spaces, numbers) for alias in segment.aliases or ()],
         orphan=None if orphan is None else _orphan_row(orphan),
     )
 
 
 def _alias_row(alias: Alias, spaces: dict[SpaceKey, int], numbers: dict[int, int]) -> AliasRow:
-    return AliasRow(spaces[alias.space.key], [*alias.hashes], _numbers(alias.users, numbers))
+    held, copies = _held(alias.held, numbers), _copies(alias.copies, numbers)
+    return AliasRow(spaces[alias.space.key], [*alias.hashes], held, copies)
+
+
+def _held(held: dict[int, int] | None, numbers: dict[int, int]) -> list[tuple[int, int]]:
+    return [(numbers[bit], bitmap) for bit, bitmap in (held or {}).items() if bit in numbers]
+
+
+def _copies(copies: dict[tuple[int, int], int] | None, numbers: dict[int, int]) -> list[tuple[int, int, int]]:
+    return [(numbers[bit], at, count) for (bit, at), count in (copies or {}).items() if bit in numbers]
 
 
 def _orphan_row(orphan: Orphan) -> OrphanRow:
@@ -158,22 +168,23 @@ def _restore_segment(row: SegmentRow, spaces: Sequence[Space], everybody: Sequen
     segment = contents.add(spaces[row.space], (*row.hashes,), row.keys, orphan)
     segment.full = _bits(row.full, everybody)
     segment.part = {everybody[number].bit: bitmap for number, bitmap in row.part} or None
-    segment.copies = {(everybody[number].bit, position): dict(counts) for number, position, counts in row.copies} or None
-    segment.users = _bits(row.users, everybody)
-    for alias in [alias for alias in row.aliases if alias.users]:
-        _restore_alias(alias, segment, spaces[alias.space], _bits(alias.users, everybody), contents)
+    segment.copies = {(everybody[number].bit, position): count for number, position, count in row.copies} or None
+    if row.own is not None:
+        segment.own = _restored_alias(row.own, spaces, everybody)
+        segment.aliases = [_restored_alias(alias, spaces, everybody) for alias in row.aliases]
+        for alias in segment.aliases:
+            contents.name(segment, alias.space, [name for name in alias.hashes if name is not None])
+        contents.drop_unused_aliases(segment)
     for number in (*row.full, *(number for number, _ in row.part)):
         holder = everybody[number]
-        holder.source.blocks += segment.held_by(holder.bit).bit_count()
+        holder.source.blocks += sum(each.held_by(holder.bit).bit_count() for each in segment.rows)
 
 
-def _restore_alias(row: AliasRow, segment: Segment, space: Space, users: int, contents: Contents) -> None:
-    alias = Alias(space, 0)
-    alias.hashes, alias.users = (*row.hashes,), users
-    segment.aliases = [*(segment.aliases or ()), alias]
-    names = [name for name in row.hashes if name is not None]
-    space.by_hash.update(dict.fromkeys(names, segment))
-    contents.names += len(names)
+def _restored_alias(row: AliasRow, spaces: Sequence[Space], everybody: Sequence[Holder]) -> Alias:
+    alias = Alias(spaces[row.space], (*row.hashes,))
+    alias.held = {everybody[number].bit: bitmap for number, bitmap in row.held}
+    alias.copies = {(everybody[number].bit, position): count for number, position, count in row.copies} or None
+    return alias
 
 
 def _restored_orphan(row: OrphanRow) -> Orphan:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from attrs import frozen
 
 from kato_transport.events import BlockHash
-from kato_transport_kv_events.index.bitmaps import positions
+from kato_transport_kv_events.index.bitmaps import bits_of, positions
 from kato_transport_kv_events.index.keys import Extras, Shape
 
 if TYPE_CHECKING:
@@ -58,19 +58,24 @@ class Orphan:
 class Alias:
     """Other hashes of a segment's blocks, by engines that hash with another seed; None where they have said none."""
 
-    __slots__ = ("hashes", "space", "users")
+    __slots__ = ("copies", "hashes", "held", "space")
 
-    def __init__(self, space: Space, size: int) -> None:
+    def __init__(self, space: Space, hashes: tuple[BlockHash | None, ...]) -> None:
         self.space = space
-        self.hashes: tuple[BlockHash | None, ...] = (None,) * size
-        self.users = 0
-        """Bits of holders that go by these hashes."""
+        self.hashes = hashes
+        self.held: dict[int, int] = {}
+        """By bit of a holder, a bitmap of the positions that it has by these hashes."""
+        self.copies: dict[tuple[int, int], int] | None = None
+        """As of a segment, of what is held by these hashes."""
+
+    def held_by(self, bit: int) -> int:
+        return self.held.get(bit, 0)
 
 
 class Segment:
     """Consecutive blocks; without `keys` where their tokens or their parent are not known (yet)."""
 
-    __slots__ = ("aliases", "copies", "full", "hashes", "keys", "orphan", "part", "slot", "space", "used", "users")
+    __slots__ = ("aliases", "copies", "full", "hashes", "keys", "orphan", "own", "part", "slot", "space", "used")
 
     def __init__(self, space: Space, hashes: tuple[BlockHash, ...], keys: bytes, orphan: Orphan | None = None) -> None:
         self.space = space
@@ -82,11 +87,11 @@ class Segment:
         """Bits of the holders that have all blocks."""
         self.part: dict[int, int] | None = None
         """Of the others, by bit: a bitmap of positions."""
-        self.copies: dict[tuple[int, int], dict[BlockHash, int]] | None = None
-        """Where holders have a block more than once: by bit and position, how often by which hash."""
+        self.copies: dict[tuple[int, int], int] | None = None
+        """Further physical copies of blocks, beyond the first, by bit and position; beside aliases each of them has its own."""
         self.aliases: list[Alias] | None = None
-        self.users = 0
-        """Bits of holders that go by `hashes`; kept only beside aliases."""
+        self.own: Alias | None = None
+        """Who has what by `hashes`; kept only beside aliases."""
         self.used = False
         """Whether it was stored to again or matched since it was last thought of giving it up."""
         self.slot = -1
@@ -115,18 +120,31 @@ class Segment:
             bits |= bit
         return bits
 
+    def held_by_all(self) -> dict[int, int]:
+        """By bit, the bitmaps of what holders have."""
+        return dict.fromkeys(bits_of(self.full), self.everything) | (self.part or {})
+
     def held_by(self, bit: int) -> int:
         """The bitmap of what a holder has."""
         if self.full & bit:
             return self.everything
         return self.part.get(bit, 0) if self.part else 0
 
-    def names_with(self, block_hash: BlockHash) -> tuple[BlockHash | None, ...]:
-        """The row of hashes that has this one."""
+    @property
+    def rows(self) -> tuple[Segment | Alias, ...]:
+        """Each row of hashes, with who has what by them."""
+        return (self,) if self.own is None else (self.own, *(self.aliases or ()))
+
+    def row_with(self, block_hash: BlockHash) -> Segment | Alias:
+        """The one of them that has this hash."""
         for alias in self.aliases or ():
             if block_hash in alias.hashes:
-                return alias.hashes
-        return self.hashes
+                return alias
+        return self.own or self
+
+    def names_with(self, block_hash: BlockHash) -> tuple[BlockHash | None, ...]:
+        """The row of hashes that has this one."""
+        return self.row_with(block_hash).hashes
 
     def is_all_of(self, bit: int, space: Space) -> bool:
         """Whether one holder has all of it, by its hashes in this space, and nobody else has any: then it may get longer."""
@@ -139,24 +157,9 @@ class Segment:
             return len(hashes) - 1 if hashes[-1] == block_hash else hashes.index(block_hash)  # as parents mostly are last
         return self.names_with(block_hash).index(block_hash)
 
-    def name_of(self, bit: int, position: int, but: BlockHash | None = None) -> BlockHash | None:
-        """The hash by which a holder goes for a block, or another one than that."""
-        for names in self._names_of(bit):
-            if (name := names[position]) is not None and name != but:
-                return name
-        return None
-
     def copies_of(self, bit: int) -> Iterator[tuple[BlockHash, int]]:
         """The hashes, by which a holder goes, of the blocks that it has, and how many copies of each."""
-        copies = self.copies or {}
-        for position in positions(self.held_by(bit)):
-            if (bit, position) in copies:
-                yield from copies[bit, position].items()
-            elif (name := self.name_of(bit, position)) is not None:
-                yield name, 1
-
-    def _names_of(self, bit: int) -> list[tuple[BlockHash | None, ...]]:
-        if self.aliases is None:
-            return [self.hashes]
-        names: list[tuple[BlockHash | None, ...]] = [alias.hashes for alias in self.aliases if alias.users & bit]
-        return [self.hashes, *names] if self.users & bit else names
+        for row in self.rows:
+            for position in positions(row.held_by(bit)):
+                if (name := row.hashes[position]) is not None:
+                    yield name, 1 + (row.copies or {}).get((bit, position), 0)

@@ -205,10 +205,10 @@ class Storing:
         self._marks.free(segment, holders)
 
     def _file_copies_anew(self, segment: Segment, space: Space, holder: Holder) -> None:
-        for (bit, _), counts in (segment.copies or {}).items():
+        for (bit, position), count in (segment.copies or {}).items():
             if bit == holder.bit:
-                for name, count in counts.items():
-                    self._anew.extend(Run(space, holder, (name,), None) for _ in range(count - 1))
+                name = segment.hashes[position]
+                self._anew.extend(Run(space, holder, (name,), None) for _ in range(count))
 
 
 def _end_of_new(by_hash: dict[BlockHash, Segment], hashes: tuple[BlockHash, ...], at: int) -> int:

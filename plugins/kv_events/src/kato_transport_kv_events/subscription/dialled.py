@@ -70,6 +70,7 @@ class DialledSocket:
                 return False
             elif event == RETRIED:
                 self._feed.tally.reconnect_attempts += 1
+                self._feed.error("connect", f"{self.endpoint}: no connection")
             elif event & REFUSED:
                 self._feed.error("connect", f"{self.endpoint}: whatever listens there is no publisher")
         for batch in burst:

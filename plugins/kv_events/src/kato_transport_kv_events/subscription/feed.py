@@ -137,6 +137,7 @@ class Feed:
 
     def disconnected(self, now: float) -> None:
         self.tally.disconnections += 1
+        log.info("%s rank %d: the connection is lost", self.source.pod, self.source.rank)
         self._stream.disconnected(now)
         self._act(now)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from attrs import fields
 
-from kato_transport import EventHandler, InvalidSetting
+from kato_transport import EventHandler, Fanout, InvalidSetting
 from kato_transport_kv_events.stream import State, StreamSettings
 from kato_transport_kv_events.subscription.audience import HandlerStats
 from kato_transport_kv_events.subscription.following import KVEventManager
@@ -23,7 +24,8 @@ class KVEventSubscription:
 
     def __init__(self, source: Source, handler: EventHandler, settings: StreamSettings, limits: Limits) -> None:
         self._source = source
-        self._manager = KVEventManager([handler], settings=settings, limits=limits)
+        handlers = handler.handlers if isinstance(handler, Fanout) else (handler,)
+        self._manager = KVEventManager(handlers, settings=settings, limits=limits)
         try:
             self._manager.add_source(source)
         except BaseException:
@@ -43,8 +45,15 @@ class KVEventSubscription:
         """What is counted, by rank."""
         return self._manager.stats()
 
-    def handler_stats(self) -> HandlerStats:
-        return self._manager.handler_stats()[0]
+    def handler_stats(self) -> list[HandlerStats]:
+        """What is counted of each handler: the subscriber's own, then those that extensions registered."""
+        return self._manager.handler_stats()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def close(self) -> None:
         """Stop delivering, let go of everything; idempotent."""
