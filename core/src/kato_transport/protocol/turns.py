@@ -60,6 +60,12 @@ class Turns(Generic[J]):
         else:
             del self._lanes[lane]
 
+    def rest(self) -> list[J]:
+        """All jobs that wait, taken out."""
+        waiting = [task[2] for tasks in (*self._lines.values(), *self._lanes.values()) for task in tasks]
+        self._lines, self._order, self._lanes = {}, deque(), {lane: deque() for lane in self._lanes}
+        return waiting
+
     def _line_up(self, task: Task[J]) -> None:
         key = (task[0], bool(task[1]))
         if key in self._lines:
