@@ -63,6 +63,11 @@ class Marks:
     def remove(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> int:
         """The holder has these blocks no more, or one copy less; says how many of them it had."""
         bit = holder.bit
+        if segment.own is None and segment.copies is None and segment.full & bit and len(hashes) == len(segment.hashes):
+            segment.full ^= bit  # all of it, as it often is
+            holder.source.blocks -= len(hashes)
+            self._tidy(segment)
+            return len(hashes)
         row = segment if segment.own is None else segment.row_with(hashes[0])
         had = row.held_by(bit)
         gone = had & (((1 << len(hashes)) - 1) << start)

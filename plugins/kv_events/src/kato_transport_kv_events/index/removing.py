@@ -29,9 +29,10 @@ def _remove_from(marks: Marks, space: Space, holder: Holder, hashes: Sequence[Bl
         if segment is None:
             at += 1
             continue
-        names = segment.names_with(hashes[at]) if segment.aliases else segment.hashes
-        position = names.index(hashes[at])
-        start, run = (position, hashes) if len(hashes) == 1 else _run(names, position, hashes, at)
+        position = segment.position(hashes[at])
+        start, run = position, hashes
+        if len(hashes) > 1:
+            start, run = _run(segment.names_with(hashes[at]), position, hashes, at)
         at += len(run)
         found += marks.remove(segment, start, run, holder)
     return found
