@@ -56,7 +56,7 @@ def kato_register_settings() -> Iterable[type]:
 
 @hookspec
 def kato_register_event_handlers(settings: Settings) -> Iterable[EventHandler]:
-    """Return handlers that receive every event of every subscription of this process."""
+    """Return handlers that receive every event that this process subscribes to, by `subscribe` or by a command."""
     return ()
 
 

@@ -12,7 +12,7 @@ import pytest
 import kato_transport as kt
 from kato_transport.testing.waiting import until
 from kato_transport_kv_events.index import Snapshot
-from kato_transport_kv_events.testing import stored
+from kato_transport_kv_events.testing import removed, stored
 
 FREE = ("--rest-port", "0", "--zmq-port", "0")
 
@@ -74,6 +74,37 @@ def test_a_prompt_is_matched(serving, run, where, written):
     answer = json.loads(result.stdout)
     assert (answer["block_size"], answer["blocks"]) == (4, 1)
     assert [(pod["pod"], pod["blocks"], pod["by_medium"]) for pod in answer["pods"]] == [("a", 1, {"GPU": 1})]
+
+
+def test_both_ways_give_the_same_answers(serving, run):
+    """To the letter; what request transports say of success, HTTP says by its status."""
+    for query in (("sources",), ("match", "--tokens", "-")):
+        over = [run(*query, "--endpoint", serving[0][where], stdin=b"[0, 1, 2, 3]") for where in ("rest", "zmq")]
+        answers = [json.loads(result.stdout) for result in over]
+        assert answers[0].keys() == answers[1].keys()
+        assert "status" not in answers[0]
+
+
+def test_an_adapter_is_named_by_its_id(engine, start, source, run):
+    """As engines do that are too old to tell its name."""
+    publisher = engine("vllm-0.10.1")
+    publisher.publish(stored(1, token_ids=range(4), block_size=4, lora_id=7))
+    publisher.publish(stored(2, token_ids=range(4), block_size=4, lora_id=8))
+    ready = start("serve", "--source", source(publisher), *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "exact", "the source did not become exact")
+
+    def found(*adapter):
+        result = run("match", "--endpoint", ready["rest"], "--tokens", "-", *adapter, stdin=b"0 1 2 3")
+        return [pod["blocks"] for pod in json.loads(result.stdout)["pods"]]
+
+    assert (found("--lora-id", "7"), found("--lora-id", "9"), found(), found("--lora-name", "7")) == ([1], [], [], [])
+
+
+@pytest.mark.parametrize("given", [("--lora-id", "7", "--lora-name", "x"), ("--lora-id", "x"), ("--lora-id", "0")])
+def test_an_adapter_has_a_name_or_an_id(run, given):
+    """Whatever else is a usage error."""
+    result = run("match", "--endpoint", "http://127.0.0.1:1", "--tokens", "-", *given, stdin=b"0")
+    assert (result.exit_code, "--lora-id" in result.stderr) == (2, True)
 
 
 def test_people_get_tables(serving, run, monkeypatch):
@@ -200,6 +231,61 @@ def test_a_port_in_use_is_an_error_that_names_it(start, engine, source):
             assert (status, out) == (1, "")
             assert f"127.0.0.1:{port}" in log
             assert "Traceback" not in log
+
+
+def test_a_silent_engine_is_stale_where_it_was_asked_for(engine, start, source):
+    """After so many seconds; by default never."""
+    ready = start("serve", "--source", source(engine(replay_endpoint=None)), "--silence-limit", "0.2", *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "stale", "the silence was not noticed")
+
+
+@pytest.mark.parametrize(("counting", "left"), [("copies", 1), ("set", 0)])
+def test_what_is_stored_again_is_counted_as_asked(engine, start, source, counting, left):
+    """Stored twice and removed once, a copy is left, or it was one block all the time."""
+    publisher = engine()
+    for event in (stored(1, token_ids=range(4), block_size=4),) * 2 + (removed(1),):
+        publisher.publish(event)
+    ready = start("serve", "--source", source(publisher), "--counting", counting, *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "exact", "the source did not become exact")
+    with kt.connect(ready["zmq"]) as client:
+        assert len(client.call("kv.match", {"token_ids": list(range(4))})["pods"]) == left
+
+
+def test_an_index_is_as_large_as_it_may_be(engine, start, source):
+    """What makes it larger is given up, and the source has not all of it any more."""
+    publisher = engine()
+    publisher.publish(stored(*range(64), token_ids=range(64 * 4), block_size=4))
+    ready = start("serve", "--source", source(publisher), "--max-blocks", "8", *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "partial", "the index was not bounded")
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--counting", ["blocks"]),
+        ("--max-blocks", ["0", "many"]),
+        ("--silence-limit", ["-1", "inf", "nan", "long"]),
+    ],
+)
+def test_settings_that_cannot_be_are_usage_errors(run, option, values):
+    """Status 2, and the option's name."""
+    for value in values:
+        result = run("serve", "--source", "a=tcp://127.0.0.1:9", option, value)
+        assert (result.exit_code, option in result.stderr) == (2, True)
+
+
+def test_a_start_that_fails_leaves_the_index_of_whoever_runs(engine, start, source, run, tmp_path):
+    """Both have the same file, and only one has the port."""
+    publisher, file = engine(), tmp_path / "index"
+    follows = ("--source", source(publisher), "--snapshot", file)
+    publisher.publish(stored(1, token_ids=range(4), block_size=4))
+    ready = start("serve", *follows, *FREE).line()
+    until(lambda: _sources(ready)[0]["state"] == "exact", "the source did not become exact")
+    run("snapshot", "--endpoint", ready["rest"])
+    before = file.read_bytes()
+    port = ready["rest"].rpartition(":")[2]
+    assert start("serve", *follows, "--rest-port", port, "--zmq-port", "0").wait()[0] == 1
+    assert file.read_bytes() == before
 
 
 def test_http_alone_will_do_where_there_is_no_request_transport(engine, start, source):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
 
 import pytest
 
@@ -34,6 +36,7 @@ def saved(engine, path):
     """Pod `a` with three blocks, kept in a file; gives the engine, whose replays begin behind them."""
     publisher = engine(buffer_steps=2)
     with IndexService(snapshot=path) as service:
+        service.keep()
         service.follow(source(publisher))
         until(lambda: service.manager.state("a") is State.EXACT, "the source did not become exact")
         for number in range(3):
@@ -51,12 +54,52 @@ def test_an_index_is_saved_at_the_end_and_confirmed_by_its_engine(saved, path):
         assert blocks(service) == {0, 2}
 
 
+def test_a_service_that_could_not_start_saves_nothing(saved, path):
+    """The file may be that of one that runs."""
+    before = path.read_bytes()
+    with IndexService() as running:
+        taken = running.serve_http("http://127.0.0.1:0")
+        with IndexService(snapshot=path) as service:
+            service.follow(source(saved))
+            with pytest.raises(kt.BindFailed):
+                service.serve_http(taken)
+    assert path.read_bytes() == before
+
+
+def test_the_last_save_comes_after_the_last_answer(path):
+    """Though the keeping begins once all is served; nothing is saved before."""
+    refused = []
+
+    class Index(BlockIndex):
+        def snapshot(self, manager):
+            with socket.socket() as client:
+                refused.append(client.connect_ex(("127.0.0.1", port)) != 0)
+            return super().snapshot(manager)
+
+    service = IndexService(Index(), snapshot=path)
+    port = int(service.serve_http("http://127.0.0.1:0").rpartition(":")[2])
+    service.keep(0)
+    assert not path.exists()
+    service.close()
+    service.close()
+    assert refused == [True]
+    assert Snapshot.load(path).checkpoints == {}
+
+
+def test_there_is_nothing_to_keep_without_a_file():
+    """And no thread for it."""
+    with IndexService() as service:
+        service.keep()
+        assert "kato-kv-snapshots" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_what_nobody_follows_yet_is_stale(saved, path):
     """It is answered all the same, for whoever wants it; the next save has it, too."""
     for _ in range(2):
         with IndexService(snapshot=path) as service:
             (pod,) = service.index.match(range(16)).pods
             assert (pod.pod, pod.blocks, pod.state) == ("a", 1, State.STALE)
+            service.keep()
     with IndexService(snapshot=path) as service:
         service.follow(source(saved))
         until(lambda: service.manager.state("a") is State.EXACT, "the source did not become exact")
@@ -115,6 +158,7 @@ def test_a_file_that_cannot_be_read_is_told_and_not_used(path, caplog):
     path.write_bytes(b"KATOKV\0\1 cut off")
     with IndexService(snapshot=path) as service:
         assert service.index.stats().blocks == 0
+        service.keep()
     assert "cannot be used, beginning with an empty index" in caplog.text
     assert Snapshot.load(path).checkpoints == {}
 

@@ -59,6 +59,16 @@ def test_sources_are_told(asking):
     assert [(source["pod"], source["state"]) for source in answer.json["sources"]] == [("a", "exact")]
 
 
+def test_what_an_engine_held_that_was_reset_is_forgotten(asking):
+    """One that is not followed is a 404."""
+    answer = asking.post("/kv/forget", pod="a", rank=0)
+    assert (answer.status, answer.json) == (200, {"pod": "a", "rank": 0})
+    assert asking.post("/kv/match", token_ids=list(range(8))).json["pods"] == []
+    answer = asking.post("/kv/forget", pod="b")
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
+    assert asking.post("/kv/forget", pod=None).status == 400
+
+
 def test_a_snapshot_is_fetched_and_saved(asking, tmp_path):
     """GET gives it; POST has the service save its own file."""
     fetched = asking.get("/kv/snapshot")

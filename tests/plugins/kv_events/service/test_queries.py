@@ -47,14 +47,25 @@ MALFORMED_HASHES = [
     ({"hashes": [], "model": 1}, "$.model"),
     ({"hashes": [], "token_ids": []}, "token_ids"),
 ]
+MALFORMED_FORGETS = [
+    ({}, "pod"),
+    ({"pod": 1}, "$.pod"),
+    ({"pod": "a", "rank": "0"}, "$.rank"),
+    ({"pod": "a", "rank": True}, "$.rank"),
+    ({"pod": "a", "rank": -1}, "$.rank"),
+    ({"pod": "a", "ranks": 1}, "ranks"),
+]
 
 
 @pytest.fixture
 def filled(follow, index, manager):
-    """Pod `a` has three blocks of a prompt, pod `b` the first of them; bytes and integers as hashes."""
+    """Pod `a` has three blocks of a prompt, pod `b` the first of them; bytes and integers as hashes. Gives the engines."""
+    engines = {}
     for pod, hashes in (("a", (b"\1" * 32, -5, 2**64 - 1)), ("b", (7,))):
-        follow(pod).publish(stored(*hashes, token_ids=range(4 * len(hashes)), block_size=4))
+        engines[pod] = follow(pod)
+        engines[pod].publish(stored(*hashes, token_ids=range(4 * len(hashes)), block_size=4))
         until(lambda pod=pod: manager.state(pod) is State.EXACT and index.resident(pod), f"{pod} did not come")
+    return engines
 
 
 def test_a_prompt_is_matched_best_first(filled, queries):
@@ -104,6 +115,35 @@ def test_malformed_hashes_are_refused_by_their_place(queries, params, named):
     assert named in refused.value.message
 
 
+def test_what_a_source_held_is_forgotten(filled, index, manager, queries):
+    """It alone, with a new generation; its state is what it was, and what its engine stores later is there."""
+    assert queries.forget(pod="a", rank=0) == {"pod": "a", "rank": 0}
+    assert [pod["pod"] for pod in queries.match(token_ids=list(range(4)))["pods"]] == ["b"]
+    assert manager.state("a") is State.EXACT
+    filled["a"].publish(stored(9, token_ids=range(4), block_size=4))
+    until(lambda: index.resident("a"), "the block did not come")
+    (found,) = (pod for pod in queries.match(token_ids=list(range(4)))["pods"] if pod["pod"] == "a")
+    assert (found["blocks"], found["generation"]) == (1, 1)
+
+
+@pytest.mark.parametrize("unknown", [{"pod": "c"}, {"pod": "a", "rank": 1}])
+def test_what_is_not_followed_cannot_be_forgotten(filled, index, queries, unknown):
+    """It is told, and does not become known by it."""
+    with pytest.raises(kt.ServiceError, match=r"is followed; kv\.sources tells which are") as refused:
+        queries.forget(**unknown)
+    assert refused.value.code == kt.ErrorCode.NOT_FOUND
+    assert index.stats().sources == 2
+
+
+@pytest.mark.parametrize(("params", "named"), MALFORMED_FORGETS)
+def test_a_malformed_source_is_refused_by_the_name_of_what_is_wrong(queries, params, named):
+    """As prompts are."""
+    with pytest.raises(kt.ServiceError) as refused:
+        queries.forget(**params)
+    assert refused.value.code == kt.ErrorCode.INVALID_PARAMS
+    assert named in refused.value.message
+
+
 def test_a_snapshot_is_the_whole_index(filled, queries):
     """For another one to begin with."""
     answer = queries.snapshot()
@@ -144,6 +184,11 @@ def test_the_queries_are_methods_of_request_transports(filled, queries, transpor
         assert client.call("kv.match_hashes", {"hashes": [b"\1" * 32]})["pods"][0]["pod"] == "a"
         assert [source["state"] for source in client.call("kv.sources")["sources"]] == ["exact", "exact"]
         assert len(Snapshot.from_bytes(client.call("kv.snapshot")["snapshot"]).checkpoints) == 2
+        assert client.call("kv.forget", {"pod": "a"})["rank"] == 0
+        assert [pod["pod"] for pod in client.call("kv.match", {"token_ids": list(range(4))})["pods"]] == ["b"]
+        with pytest.raises(kt.RemoteError, match="no source 'c'") as refused:
+            client.call("kv.forget", {"pod": "c"})
+        assert refused.value.code == "not_found"
         with pytest.raises(kt.RemoteError, match=r"\$\.token_ids") as refused:
             client.call("kv.match", {"token_ids": "x"})
         assert refused.value.code == "invalid_params"

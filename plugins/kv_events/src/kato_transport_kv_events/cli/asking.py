@@ -65,9 +65,10 @@ class Service:
         return self._as_json(self.fetch(verb, method, params))
 
     def call(self, method: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """The answer of a method of a request transport."""
+        """The answer of a method of a request transport, without the status that HTTP says in its own way."""
         with kt.connect(self.endpoint, transport=self.transport, timeout_s=self.timeout_s) as client:
-            return client.call(method, params)
+            answer = client.call(method, params)
+        return {name: value for name, value in answer.items() if name != "status"}
 
     def fetch(self, verb: str, method: str, params: Mapping[str, Any] | None = None) -> bytes:
         """What HTTP answers at the method's path."""

@@ -23,6 +23,7 @@ HEADER = ("pod", "rank", "blocks", "by medium", "state")
 )
 @click.option("--model", default="", help="As the sources are given it.")
 @click.option("--lora-name", help="The adapter's name.")
+@click.option("--lora-id", type=click.IntRange(min=1), help="The adapter's id, of engines too old to tell its name.")
 @click.option("--cache-salt", help="The request's cache salt.")
 @query_options
 @json_option
@@ -30,6 +31,7 @@ def command(
     file: Any,
     model: str,
     lora_name: str | None,
+    lora_id: int | None,
     cache_salt: str | None,
     endpoint: str,
     transport: str | None,
@@ -37,7 +39,10 @@ def command(
     as_lines: bool,
 ) -> None:
     """Print which pods hold the leading blocks of a prompt, the best one first."""
-    params = {"token_ids": _token_ids(file.read()), "model": model, "lora_name": lora_name, "cache_salt": cache_salt}
+    if lora_name is not None and lora_id is not None:
+        raise click.UsageError("an adapter has a name or an id; give --lora-name or --lora-id, not both")
+    adapter = lora_name if lora_id is None else lora_id
+    params = {"token_ids": _token_ids(file.read()), "model": model, "lora_name": adapter, "cache_salt": cache_salt}
     answer = Service(endpoint, transport, timeout_s).ask("POST", "kv.match", params)
     if wants_json(as_lines):
         click.echo(as_json(answer))

@@ -13,8 +13,8 @@ from attrs import frozen
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder
 
-END: Final = b"\xff" * 8
-"""The number that ends an answer."""
+from kato_transport_kv_events.wire import END
+
 SHORTEST_REPLY: Final = 3
 """An empty frame, the number, the payload; later versions have a topic before the number."""
 

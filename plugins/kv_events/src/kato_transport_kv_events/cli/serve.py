@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -17,6 +17,8 @@ from kato_transport.settings import Settings
 from kato_transport_kv_events.cli.happenings import Listening, tell_of_progress
 from kato_transport_kv_events.cli.output import Output
 from kato_transport_kv_events.cli.sourcing import source_options, sourcing
+from kato_transport_kv_events.index.block_index import MAX_BLOCKS, BlockIndex
+from kato_transport_kv_events.stream import StreamSettings
 
 if TYPE_CHECKING:
     from kato_transport_kv_events.service.running import IndexService
@@ -38,6 +40,24 @@ log = logging.getLogger("kato_transport.kv_events")
     show_default=True,
     help="Seconds between two saves; 0: only at the end.",
 )
+@click.option(
+    "--counting",
+    type=click.Choice(["copies", "set"]),
+    default="copies",
+    show_default=True,
+    help="What a block is that is stored again: another copy, or the same one told of again.",
+)
+@click.option(
+    "--max-blocks", type=click.IntRange(min=1), default=MAX_BLOCKS, show_default=True, help="Most blocks that are kept."
+)
+@click.option(
+    "--silence-limit",
+    "silence_limit_s",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Seconds of silence after which an engine is stale; 0: never.",
+)
 @click.option("--json", "as_lines", is_flag=True, help="After the ready line, a line of JSON for each state, gap and replay.")
 def command(
     texts: tuple[str, ...],
@@ -48,6 +68,9 @@ def command(
     zmq_port: int | None,
     snapshot: Path | None,
     snapshot_interval_s: float,
+    counting: Literal["copies", "set"],
+    max_blocks: int,
+    silence_limit_s: float,
     as_lines: bool,
 ) -> None:
     """Keep an index of which engine holds which blocks, and answer queries about it until SIGINT or SIGTERM, then drain.
@@ -55,19 +78,22 @@ def command(
     When it can answer, it prints one line of JSON: ready, transport, zmq, rest (the endpoints as bound) and pid. Logs go to
     stderr. A second signal ends it at once.
     """
+    index = BlockIndex(counting=counting, max_blocks=max_blocks)
+    following = _stream_settings(silence_limit_s)
     settings = Settings.from_env()
     log_to_stderr(settings.log_level)
     stop = stop_on_signals()
     wanted = sourcing(texts, sources_file, specs)
     output = Output(stop, held_back=True)
     with ExitStack() as running:
-        handlers = [Listening(output.line, events=False)] if as_lines else []
-        keeping = {"snapshot": snapshot, "snapshot_interval_s": snapshot_interval_s}
-        service = running.enter_context(_service(handlers=handlers, **keeping))
+        listening = [Listening(output.line, events=False)] if as_lines else []
+        handlers = [*listening, *kt.registry().event_handlers(settings)]
+        service = running.enter_context(_service(index, handlers=handlers, settings=following, snapshot=snapshot))
         running.callback(output.let_go)
         wanted.follow(service.follow, service.discover)
         rest = service.serve_http(http_endpoint(host, settings.rest_port if rest_port is None else rest_port))
         transport, zmq = _serve_requests(service, settings, host, zmq_port)
+        service.keep(snapshot_interval_s)
         say_ready(transport=transport, zmq=zmq, rest=rest)
         output.let_go()
         if as_lines:
@@ -77,12 +103,19 @@ def command(
     output.check()
 
 
-def _service(**options: Any) -> IndexService:
+def _stream_settings(silence_limit_s: float) -> StreamSettings:
+    try:
+        return StreamSettings(silence_limit_s=silence_limit_s)
+    except ValueError as exc:
+        raise click.BadParameter(f"{exc}; expected seconds from 0 on", param_hint="--silence-limit") from exc
+
+
+def _service(index: BlockIndex, **options: Any) -> IndexService:
     try:
         from kato_transport_kv_events.service.running import IndexService
     except ImportError as exc:
         raise kt.ConfigurationError("kv serve needs more: pip install 'kato-transport-kv-events[service]'") from exc
-    return IndexService(**options)
+    return IndexService(index, **options)
 
 
 def _serve_requests(

@@ -20,8 +20,7 @@ def command(output: Path | None, endpoint: str, transport: str | None, timeout_s
     """
     service = Service(endpoint, transport, timeout_s)
     if output is None:
-        saved = service.ask("POST", "kv.snapshot", {"save": True})
-        click.echo(as_json({name: value for name, value in saved.items() if name != "status"}))
+        click.echo(as_json(service.ask("POST", "kv.snapshot", {"save": True})))
         return
     data = _fetched(service)
     _write(output, data)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from attrs import frozen
+
+from kato_transport_kv_events.subscription.source import KEYS
 
 if TYPE_CHECKING:
     from kato_transport_kv_events.discovery import Discovery
     from kato_transport_kv_events.subscription import Source
 
-FORM: Final = "POD=ENDPOINT[,replay=ENDPOINT][,model=M][,topic=T][,rank=N]…"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -35,7 +36,13 @@ class Sourcing:
 def source_options(function: F) -> F:
     """The options of a command that follows engines."""
     options = (
-        click.option("--source", "texts", multiple=True, metavar="S", help=f"An engine: {FORM}."),
+        click.option(
+            "--source",
+            "texts",
+            multiple=True,
+            metavar="S",
+            help=f"An engine: POD=ENDPOINT[,KEY=VALUE]…; keys: {', '.join(KEYS)}.",
+        ),
         click.option(
             "--sources-file", type=click.Path(path_type=Path), help="A source on each line; read again when it changes."
         ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kato_transport import ConfigurationError
+from kato_transport import ConfigurationError, registry
 from kato_transport.cli.daemon import log_to_stderr, stop_on_signals
 from kato_transport.settings import Settings
 from kato_transport_kv_events.cli.asking import wants_json
@@ -67,6 +67,7 @@ def _following(wanted: Sourcing, *handlers: Any) -> Iterator[KVEventManager]:
     from kato_transport_kv_events.discovery import Roster
     from kato_transport_kv_events.subscription import KVEventManager
 
-    with KVEventManager(handlers) as manager, ExitStack() as running:
+    installed = registry().event_handlers(Settings.from_env())
+    with KVEventManager([*handlers, *installed]) as manager, ExitStack() as running:
         wanted.follow(manager.add_source, lambda discovery: running.enter_context(Roster(manager, discovery)))
         yield manager

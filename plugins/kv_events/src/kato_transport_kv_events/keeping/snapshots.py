@@ -46,6 +46,10 @@ class Snapshots:
         self._saves = self._failures = 0
         self._last: Saved | None = None
 
+    @property
+    def has_file(self) -> bool:
+        return self._path is not None
+
     def take(self) -> Snapshot:
         """The index as it is; events wait meanwhile, so one at a time."""
         with self._taking:

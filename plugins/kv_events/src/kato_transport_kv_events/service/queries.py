@@ -10,7 +10,7 @@ from attrs import asdict, fields, filters
 from kato_transport import ErrorCode, ServiceError
 from kato_transport_kv_events.index import BlockIndex, Match, PodMatch
 from kato_transport_kv_events.keeping import Snapshots
-from kato_transport_kv_events.service.questions import HashesQuestion, MatchQuestion, asked
+from kato_transport_kv_events.service.questions import ForgetQuestion, HashesQuestion, MatchQuestion, asked
 from kato_transport_kv_events.subscription import KVEventManager
 from kato_transport_kv_events.subscription.stats import SourceStats
 
@@ -32,6 +32,7 @@ class Queries:
             "kv.match": self.match,
             "kv.match_hashes": self.match_hashes,
             "kv.sources": self.sources,
+            "kv.forget": self.forget,
             "kv.snapshot": self.snapshot,
         }
 
@@ -48,6 +49,19 @@ class Queries:
     def sources(self) -> Answer:
         """Every source with its state and counts, by pod and rank."""
         return {"sources": [asdict(stats, filter=_COUNTS) for stats in self._manager.stats()]}
+
+    def forget(self, **params: Any) -> Answer:
+        """What a source held is gone, as whoever reset its idle engine knows; see `ForgetQuestion`."""
+        question = asked(ForgetQuestion, params)
+
+        def forget(_: object) -> None:
+            if self._manager.state(question.pod, question.rank) is None:
+                text = f"no source {question.pod!r}, rank {question.rank}, is followed; kv.sources tells which are"
+                raise ServiceError(text, ErrorCode.NOT_FOUND)
+            self._index.forget(question.pod, question.rank)
+
+        self._manager.at_rest(forget)  # so that it is not removed in between, and then known again
+        return {"pod": question.pod, "rank": question.rank}
 
     def snapshot(self, *, save: bool = False) -> Answer:
         """The whole index with where its sources stand, as bytes; with `save`, written to the service's own file instead."""

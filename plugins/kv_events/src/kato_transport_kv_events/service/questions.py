@@ -43,7 +43,14 @@ class HashesQuestion(_Question):
         return [_block_hash(position, value) for position, value in enumerate(self.hashes)]
 
 
-Q = TypeVar("Q", MatchQuestion, HashesQuestion)
+class ForgetQuestion(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Whose engine was reset?"""
+
+    pod: str
+    rank: Annotated[int, Meta(ge=0)] = 0
+
+
+Q = TypeVar("Q", MatchQuestion, HashesQuestion, ForgetQuestion)
 
 
 def asked(kind: type[Q], params: Mapping[str, Any]) -> Q:

@@ -33,6 +33,8 @@ _HOLDER = record(
 )
 _MATCH = record(block_size=_INTEGER, blocks=_INTEGER, pods=array(_HOLDER))
 _SAVED = record(path=STRING, bytes=_INTEGER, taken_at_s=NUMBER)
+_FORGOTTEN = record(pod=STRING, rank=_INTEGER)
+_SOURCE = record(pod=STRING, optional={"rank": _INTEGER})
 _SPACE: dict[str, Schema] = {"model": nullable(STRING), "lora_name": {"type": ["string", "integer", "null"]}}
 _PROMPT = record(token_ids=array(_INTEGER), optional={**_SPACE, "cache_salt": nullable(STRING)})
 _HASHES = record(hashes=array(_HASH), optional=_SPACE)
@@ -134,6 +136,7 @@ ROUTES: Final = (
     _query("POST", "/kv/match", _posted("kv.match"), "Who holds the leading blocks of a prompt", _MATCH, _PROMPT),
     _query("POST", "/kv/match_hashes", _posted("kv.match_hashes"), "Who holds a chain of blocks", _MATCH, _HASHES),
     _query("GET", "/kv/sources", _got("kv.sources"), "Every source with its state and counts", record(sources=array(MAP))),
+    _query("POST", "/kv/forget", _posted("kv.forget"), "What a source held is gone", _FORGOTTEN, _SOURCE),
     Route(
         verb="GET",
         path="/kv/snapshot",
@@ -156,7 +159,7 @@ API: Final = openapi.Api(
     description="Which engine already holds a prompt's prefix.",
     refusals={
         400: "Bad input; the message names the field",
-        404: "The service has no file of its own",
+        404: "No such source is followed, or the service has no file of its own",
         413: "The body is too large",
         500: "Internal error",
         503: "Busy; try again after `Retry-After` seconds",

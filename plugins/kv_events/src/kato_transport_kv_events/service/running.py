@@ -30,9 +30,9 @@ CLAIM_S: Final = 60.0
 class IndexService:
     """Answers where it is told to; ends with `close` or its `with` block.
 
-    `handlers` are told what the index is told. The index is kept in the file `snapshot`: it begins with what that holds,
-    if it can be read, and is saved there every `snapshot_interval_s` (0: never) and at the end. What raises while something
-    is added or served leaves the rest as it was.
+    `handlers` are told what the index is told. The index begins with what the file `snapshot` holds, if it can be read; it is
+    saved there once `keep` was called, so that what cannot start overwrites nothing. What raises while something is added or
+    served leaves the rest as it was.
     """
 
     def __init__(
@@ -43,7 +43,6 @@ class IndexService:
         settings: StreamSettings | None = None,
         limits: Limits | None = None,
         snapshot: Path | None = None,
-        snapshot_interval_s: float = 60.0,
     ) -> None:
         self.index = BlockIndex() if index is None else index
         before = None if snapshot is None else restored(snapshot, self.index)
@@ -54,8 +53,7 @@ class IndexService:
         self._rosters: list[Roster] = []
         self._open = ExitStack()
         self._open.enter_context(self.manager)
-        if snapshot is not None:
-            self._open.callback(Keeping(self.snapshots, snapshot_interval_s).close)
+        self._keeping = self._open.enter_context(ExitStack())  # here, so that the last save is after the last answer
         if before is not None:
             self._open.callback(_after(CLAIM_S, self.abandon_unclaimed))
 
@@ -88,6 +86,14 @@ class IndexService:
         server = QueryServer(endpoint, service, metrics, settings.server_options(JsonCodec()), settings.timeout_s)
         self._open.callback(server.close)
         return server.endpoint
+
+    def keep(self, interval_s: float = 60.0) -> None:
+        """Save the index every so often (0: never) and at the end, in the file that it began with.
+
+        To be called once all is served: from then on the file is this service's. Does nothing where there is no file.
+        """
+        if self.snapshots.has_file:
+            self._keeping.callback(Keeping(self.snapshots, interval_s).close)
 
     def close(self) -> None:
         """Refuse what is new, answer what was asked, follow nobody any more, let go of everything; idempotent."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
@@ -34,6 +34,7 @@ Key = tuple[str, int]
 class KVEventManager:
     """Follows sources until `close`; may be shared by threads, and called by its own handlers.
 
+    It tells `handlers` and nobody else: those that extensions register are `kato_transport.registry().event_handlers(…)`.
     `settings` say how a source is followed, but for the policy, which is the source's own; `checkpoints` of a snapshot are
     for sources that will be added, each once. A forked child has the manager without its sources, and may add some anew.
     """
@@ -76,18 +77,23 @@ class KVEventManager:
 
         def add() -> None:
             self._check_new(parts)
-            added: list[Source] = []
-            try:
-                for part in parts:
-                    self._add(part, restored.get(part.rank, self._checkpoints.get((part.pod, part.rank))))
-                    self._checkpoints.pop((part.pod, part.rank), None)
-                    added.append(part)
-            except BaseException:
-                for part in added:
-                    self._remove((part.pod, part.rank))
-                raise
+            self._follow(parts, restored)
 
         self._on_loop(add)
+
+    def update_source(self, source: Source) -> None:
+        """Follow a source as it is now, at another address or otherwise; one that is not followed yet is added.
+
+        A rank that has changed is removed and begins anew, one that has not is left alone; a rank that the source has no more
+        is to be removed by itself. All in one step: where `add_source` would refuse it, that is raised, and what was followed
+        still is.
+        """
+        parts = source.parts()
+
+        def update() -> None:
+            self._follow([part for part in parts if not self._is_followed(part)], {})
+
+        self._on_loop(update)
 
     def remove_source(self, pod: str, rank: int | None = None) -> None:
         """Follow a pod no more, or one of its ranks; does nothing where it is not followed."""
@@ -198,22 +204,55 @@ class KVEventManager:
 
     def _check_new(self, parts: tuple[Source, ...]) -> None:
         for part in parts:
-            if (part.pod, part.rank) in self._feeds:
-                raise InvalidSetting(f"source {part.pod!r}, rank {part.rank}, is followed already; remove it first")
-        if len(self._feeds) + len(parts) > self._limits.max_sources:
-            raise InvalidSetting(f"source {parts[0].pod!r}: there are {len(self._feeds)} of at most {self._limits.max_sources}")
+            if _key(part) in self._feeds:
+                raise InvalidSetting(
+                    f"source {part.pod!r}, rank {part.rank}, is followed already; remove it first, or update it"
+                )
 
-    def _add(self, source: Source, restored: Checkpoint | None) -> None:
+    def _is_followed(self, part: Source) -> bool:
+        feed = self._feeds.get(_key(part))
+        return feed is not None and feed.source == part
+
+    def _follow(self, parts: Sequence[Source], restored: Mapping[int, Checkpoint]) -> None:
+        """In place of what goes by their names; nobody is told of any before all of them could be opened."""
+        self._check_room(parts)
+        opened: list[Feed] = []
+        try:
+            for part in parts:
+                opened.append(self._opened(part, restored.get(part.rank, self._checkpoints.get(_key(part)))))
+        except BaseException:
+            for feed in opened:
+                self._release(feed)
+            raise
+        for feed in opened:
+            self._begin(feed)
+
+    def _check_room(self, parts: Sequence[Source]) -> None:
+        new = [part for part in parts if _key(part) not in self._feeds]
+        if new and len(self._feeds) + len(new) > self._limits.max_sources:
+            raise InvalidSetting(f"source {new[0].pod!r}: there are {len(self._feeds)} of at most {self._limits.max_sources}")
+
+    def _opened(self, source: Source, restored: Checkpoint | None) -> Feed:
         loop, replays = self._loop, self._replays
         assert loop is not None
         assert replays is not None
         feed = Feed(source, evolve(self._settings, policy=source.policy), loop, replays, self._audience, restored)
-        feed.socket = self._listener(loop, source.endpoint) if source.bind else DialledSocket(loop, source, self._limits)
         if source.replay_endpoint:
             replays.check(source.replay_endpoint)
+        feed.socket = self._listener(loop, source.endpoint) if source.bind else DialledSocket(loop, source, self._limits)
         feed.socket.serve(feed)
-        self._feeds = {**self._feeds, (source.pod, source.rank): feed}  # another, as others read it without a lock
-        feed.begin(time.monotonic())
+        return feed
+
+    def _begin(self, feed: Feed) -> None:
+        key = _key(feed.source)
+        before = self._feeds.get(key)
+        self._checkpoints.pop(key, None)
+        self._feeds = {**self._feeds, key: feed}  # another, as others read it without a lock
+        if before is not None:
+            before.close()
+            self._release(before)
+        if self._feeds.get(key) is feed:  # a handler that was told of the end may have removed it
+            feed.begin(time.monotonic())
 
     def _listener(self, loop: Loop, endpoint: str) -> Listener:
         for listener in self._listeners:
@@ -227,6 +266,9 @@ class KVEventManager:
         feed = self._feeds[key]
         self._feeds = {other: kept for other, kept in self._feeds.items() if other != key}
         feed.close()
+        self._release(feed)
+
+    def _release(self, feed: Feed) -> None:
         assert feed.socket is not None
         feed.socket.release(feed)
         self._listeners = [listener for listener in self._listeners if listener.is_used]
@@ -234,3 +276,7 @@ class KVEventManager:
     def _remove_all(self) -> None:
         for key in list(self._feeds):
             self._remove(key)
+
+
+def _key(source: Source) -> Key:
+    return source.pod, source.rank

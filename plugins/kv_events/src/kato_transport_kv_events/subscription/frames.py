@@ -10,8 +10,8 @@ from typing import Final
 
 import zmq
 
-END: Final = b"\xff" * 8
-"""The number that ends an answer."""
+from kato_transport_kv_events.wire import END
+
 NUMBER_BYTES: Final = 8
 Sock = zmq.Socket[bytes]
 Live = tuple[bytes, int, bytes]

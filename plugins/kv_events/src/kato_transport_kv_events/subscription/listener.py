@@ -73,8 +73,10 @@ class Listener:
         return bool(self._feeds)
 
     def serve(self, feed: Feed) -> None:
-        """Tell this source, too; `InvalidSetting` where another has the same topic and rank."""
+        """Tell this source, too; `InvalidSetting` where another has the same topic and rank, unless it takes its place."""
         for other in self._feeds:
+            if other.source.pod == feed.source.pod:
+                continue
             if (other.source.topic, other.source.rank) == (feed.source.topic, feed.source.rank):
                 raise InvalidSetting(
                     f"source {feed.source.pod!r}: {other.source.pod!r} has the same topic and rank at {self.endpoint}; "

@@ -110,7 +110,9 @@ class Source:
 
 
 def ports_on(endpoint: str, offset: int) -> str:
-    """The endpoint so many ports further on."""
+    """The endpoint so many ports further on; `InvalidSetting` where it has no port to count from."""
+    if not offset:
+        return endpoint
     host, _, port = endpoint.rpartition(":")
     if not (endpoint.startswith("tcp://") and port.isdigit()):
         raise InvalidSetting(f"endpoint {endpoint!r}: ranks need a port to count from; expected tcp://HOST:PORT")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Final
 
 from attrs import frozen
 
-END: Final = b"\xff" * 8
-"""The sequence that ends an answer."""
+from kato_transport_kv_events.wire import END
 
 
 @frozen(kw_only=True)

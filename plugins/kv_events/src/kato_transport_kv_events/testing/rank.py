@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from kato_transport.zeromq import readable
-from kato_transport_kv_events.testing.log import END, Faults, Log
+from kato_transport_kv_events.testing.log import Faults, Log
 from kato_transport_kv_events.testing.sockets import Sock, close_bound
+from kato_transport_kv_events.wire import END
 
 SUBSCRIBED: Final = b"\x01"
 

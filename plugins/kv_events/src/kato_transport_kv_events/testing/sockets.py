@@ -9,6 +9,7 @@ import zmq
 
 from kato_transport.errors import BindFailed, InvalidSetting
 from kato_transport.zeromq import bound_endpoint, close_server, current_context, server_socket
+from kato_transport_kv_events.subscription.source import ports_on
 
 ATTEMPTS: Final = 50
 """How often free ports in a row are looked for."""
@@ -24,14 +25,14 @@ def bind_ranks(kind: int, endpoint: str, ranks: int, **options: Any) -> list[Soc
 
     Raises `BindFailed` or `InvalidSetting`.
     """
-    offset(endpoint, ranks - 1)
+    ports_on(endpoint, ranks - 1)
     attempts = ATTEMPTS if endpoint.endswith(":0") else 1
     while True:
         attempts -= 1
         bound: list[Sock] = []
         try:
             for rank in range(ranks):
-                after = offset(bound_endpoint(bound[0]), rank) if bound else endpoint
+                after = ports_on(bound_endpoint(bound[0]), rank) if bound else endpoint
                 bound.append(server_socket(kind, after, INCOMING_BYTES, **options))
         except (BindFailed, InvalidSetting) as exc:
             close_bound(bound)
@@ -49,18 +50,8 @@ def close_bound(socks: Iterable[Sock]) -> None:
 
 def connect_ranks(kind: int, endpoint: str, ranks: int, **options: Any) -> list[Sock]:
     """Sockets that connect to the endpoint and the ports after it, where subscribers are bound."""
-    places = [offset(endpoint, rank) for rank in range(ranks)]
+    places = [ports_on(endpoint, rank) for rank in range(ranks)]
     return [_connected(kind, place, options) for place in places]
-
-
-def offset(endpoint: str, rank: int) -> str:
-    """The endpoint of a rank; `InvalidSetting` where it has no port to count from."""
-    if not rank:
-        return endpoint
-    host, _, port = endpoint.rpartition(":")
-    if not (endpoint.startswith("tcp://") and port.isdigit()):
-        raise InvalidSetting(f"endpoint {endpoint!r}: ranks need a port to count from; expected tcp://HOST:PORT")
-    return f"{host}:{int(port) + rank}"
 
 
 def _connected(kind: int, endpoint: str, options: dict[str, Any]) -> Sock:

@@ -1,7 +1,8 @@
-"""What engines put on the wire, and nothing of sockets, sequences or state."""
+"""What engines put on the wire, and nothing of sockets or state."""
 
 from __future__ import annotations
 
+from kato_transport_kv_events.wire.answer import END
 from kato_transport_kv_events.wire.batch import (
     Batch,
     BatchFault,
@@ -14,6 +15,7 @@ from kato_transport_kv_events.wire.batch import (
 from kato_transport_kv_events.wire.decode import decode_batch
 
 __all__ = [
+    "END",
     "Batch",
     "BatchFault",
     "DecodedEvent",
