@@ -56,6 +56,14 @@ MISFITS: dict[str, dict[Any, Any]] = {
 }
 
 
+DEPTHS = (900, 960, 1000, 1020)
+"""MessagePack takes 1,024; somewhere below, Python's own recursion ends, depending on how deep the caller stands already."""
+
+
+def nested(depth: int) -> bytes:
+    return b"\x91" * depth + b"\x00"
+
+
 def goes_on(peer: Peer) -> bool:
     """Whether the same client, and one that comes new, are served as ever."""
     with RawClient(peer.client.socket.type, peer.server.endpoint) as newcomer:
@@ -80,6 +88,37 @@ def test_a_map_that_is_no_request_is_answered_with_an_error(peer: Peer, message:
     peer.client.send(message)
     answer = peer.client.answer()
     assert (answer["status"], answer["code"]) == ("error", "invalid_params")
+    assert goes_on(peer)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("key", ["method", "params", "once", "processor_id", "timeout_s"])
+def test_a_deep_value_in_place_of_another_is_answered_with_an_error(peer: Peer, key: str, depth: int) -> None:
+    """One that is told without looking through it."""
+    method = b"" if key == "method" else msgpack.packb("method") + msgpack.packb("get_stm")
+    peer.client.socket.send(bytes([0x81 + bool(method)]) + method + msgpack.packb(key) + nested(depth))
+    answer = peer.client.answer()
+    assert (answer["status"], answer["code"]) == ("error", "invalid_params")
+    assert goes_on(peer)
+
+
+@pytest.mark.parametrize("depth", [depth - 10 for depth in DEPTHS])
+@pytest.mark.parametrize("item", [b"", b"\x81" + msgpack.packb("method")], ids=["as a call", "as its method"])
+def test_a_deep_value_in_a_batch_is_an_error_in_its_place(peer: Peer, item: bytes, depth: int) -> None:
+    """And the calls beside it are answered."""
+    calls = b"\x92" + item + nested(depth) + msgpack.packb({"method": "ping"})
+    peer.client.socket.send(
+        b"\x82"
+        + msgpack.packb("method")
+        + msgpack.packb("batch")
+        + msgpack.packb("params")
+        + b"\x81"
+        + msgpack.packb("calls")
+        + calls
+    )
+    first, second = peer.client.answer()["answers"]
+    assert (first["status"], first["code"]) == ("error", "invalid_params")
+    assert second["message"] == "pong"
     assert goes_on(peer)
 
 

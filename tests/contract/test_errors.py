@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import zmq
+
+import kato_transport as kt
 
 from .conftest import Peer
-from .doubles import observation
-from .raw import NOW
+from .doubles import observation, until
+from .raw import NOW, RawClient
 
 KEPT = [
     ("divine", {}, "Unknown method: divine", "unknown_method"),
@@ -101,3 +108,51 @@ def test_an_answer_that_cannot_be_packed_is_an_error_answer(peer: Peer) -> None:
     answer = peer.client.ask("get_percept_data")
     assert (answer["status"], answer["code"]) == ("error", "internal")
     assert peer.client.ask("ping")["timestamp"] == NOW
+
+
+class Mute(Exception):
+    """One that fails once more when it is asked what happened."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("transport", "kind"), [("basic", zmq.REQ), ("improved", zmq.DEALER)], ids=["basic", "improved"])
+def test_an_exception_that_cannot_say_what_it_is_is_answered_as_an_error(
+    closing: ExitStack, raw: Callable[[int, str], RawClient], transport: str, kind: int
+) -> None:
+    """The next call is answered too, and nothing counts as under way."""
+
+    def fail() -> None:
+        raise Mute
+
+    server = closing.enter_context(kt.serve({"fail": fail, "fine": dict}, "tcp://127.0.0.1:0", transport=transport))
+    client = raw(kind, server.endpoint)
+    answer = client.ask("fail", {})
+    assert (answer["status"], answer["code"]) == ("error", "internal")
+    assert "Mute" in answer["message"]
+    assert client.ask("fine", {})["status"] == "okay"
+    until(lambda: not server.stats().get("on_workers"), "a call that was answered counts as under way")
+
+
+@pytest.mark.parametrize(("transport", "kind"), [("basic", zmq.REQ), ("improved", zmq.DEALER)], ids=["basic", "improved"])
+def test_of_an_answer_that_is_too_large_only_its_refusal_is_kept(
+    closing: ExitStack, raw: Callable[[int, str], RawClient], transport: str, kind: int
+) -> None:
+    """A repeat gets the same, and the call is not run again."""
+    made: list[weakref.ref[kt.Response]] = []
+
+    def large(request: kt.Request) -> kt.Response:
+        answer = kt.Response.okay(data="x" * 20_000)
+        made.append(weakref.ref(answer))
+        return answer
+
+    server = closing.enter_context(kt.serve(large, "tcp://127.0.0.1:0", transport=transport, max_message_bytes=10_000))
+    client = raw(kind, server.endpoint)
+    once = client.ask("ping", {})["server"] + ".client.1"
+    first = client.ask("large", {}, once=once)
+    assert (first["status"], first["code"]) == ("error", "too_large")
+    assert client.ask("large", {}, once=once) == first
+    assert len(made) == 1
+    assert (server.stats()["kept"], server.stats()["repeats"]) == (1, 1)
+    until(lambda: gc.collect() >= 0 and made[0]() is None, "the answer that could not be sent is kept")

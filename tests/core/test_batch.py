@@ -173,6 +173,22 @@ def test_calls_of_no_lane_run_beside_each_other(desk: Desk) -> None:
     assert len(Asked(desk.runner({"meet": meet}, workers=4), batch(*[call("meet")] * 12)).items()) == 12
 
 
+def test_a_batch_of_many_calls_gives_way_to_another_clients_one(desk: Desk) -> None:
+    """That runs after one of the hundred, where one worker shows the order."""
+    order: list[str] = []
+    runner = desk.runner(
+        {"hold": lambda: desk.gate.wait(WAIT_S) and {}, "note": lambda who: order.append(who) or {}}, workers=1
+    )
+    Asked(runner, kt.Request("hold"), client=b"greedy")
+    whole = Asked(runner, batch(*[call("note", who="greedy")] * 100), client=b"greedy")
+    other = Asked(runner, kt.Request("note", {"who": "other"}), client=b"other")
+    desk.gate.set()
+    assert other.answer()["status"] == "okay"
+    assert len(whole.items()) == 100
+    assert order.index("other") <= 2
+    assert order.count("greedy") == 100
+
+
 def test_inline_calls_run_on_the_callers_thread(desk: Desk) -> None:
     """And the others do not, whatever their order."""
 

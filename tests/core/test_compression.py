@@ -17,7 +17,17 @@ from hypothesis import strategies as st
 import kato_transport as kt
 from kato_transport.codecs.json import JsonCodec
 from kato_transport.codecs.msgpack import MsgpackCodec
-from kato_transport.compression import COMPRESSIONS, LEAST_BYTES, Inflated, compressed, decompressed, installed, named
+from kato_transport.compression import (
+    COMPRESSIONS,
+    EASY_BYTES,
+    LEAST_BYTES,
+    MOST_RATIO,
+    Inflated,
+    compressed,
+    decompressed,
+    installed,
+    named,
+)
 from kato_transport.wire import BadRequest, decode_request, decode_response, encode_request, encode_response
 
 LIMIT = 1024 * 1024
@@ -121,6 +131,40 @@ def test_a_bomb_takes_hardly_more_memory_than_the_limit(name: str) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2 * LIMIT
+
+
+@pytest.mark.parametrize("name", COMPRESSIONS)
+def test_a_message_packed_too_hard_is_too_large_whatever_the_limit(name: str) -> None:
+    """It is not unpacked further than to tell, so that a small message holds nobody up for long."""
+    bomb = packed(name, bytes(64 * LIMIT))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Inflated, match="when it is unpacked"):
+            decompressed(bomb, 64 * LIMIT)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * max(EASY_BYTES, MOST_RATIO * len(bomb))
+
+
+@pytest.mark.parametrize("name", COMPRESSIONS)
+def test_up_to_a_size_a_message_may_be_packed_as_hard_as_it_can(name: str) -> None:
+    """Beyond, what would be refused is sent as it is."""
+    small, large = b"x" * EASY_BYTES, b"x" * (EASY_BYTES + 1)
+    assert decompressed(compressed(small, name), len(small)) == small
+    assert named(compressed(small, name)) == name
+    assert compressed(large, name) is large
+    with pytest.raises(Inflated):
+        decompressed(packed(name, large), len(large))
+
+
+@settings(max_examples=20, deadline=None)
+@given(names, st.integers(0, 100_000), st.integers(EASY_BYTES - 1000, 3 * EASY_BYTES))
+def test_whatever_is_compressed_here_is_unpacked_there(name: str, disorder: int, size: int) -> None:
+    """However hard it could be packed: with more of it at random, less hard."""
+    message = Random(size).randbytes(disorder) + bytes(size - disorder)
+    sent = compressed(message, name)
+    assert (decompressed(sent, size) if named(sent) else sent) == message
 
 
 def test_a_zstd_frame_that_does_not_say_its_size_is_refused() -> None:

@@ -45,6 +45,13 @@ class Desk:
         return self.answers[0]
 
 
+class Mute(Exception):
+    """One that fails once more when it is asked what happened."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
 @pytest.fixture
 def desk() -> Iterator[Desk]:
     """One whose runners are closed at the end."""
@@ -141,6 +148,7 @@ def test_closing_says_whether_a_handler_is_still_running(desk: Desk, caplog: pyt
         (ValueError("two\n  lines"), "internal", "m failed: ValueError: two lines"),
         (KeyError("x"), "internal", "m failed: KeyError: 'x'"),
         (RuntimeError("long " * 100), "internal", None),
+        (Mute(), "internal", "m failed: Mute: it says nothing of itself"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )
@@ -163,3 +171,21 @@ def test_a_service_that_answers_with_no_response_is_an_internal_error(desk: Desk
     answer = desk.only(desk.runner(lambda request: given), kt.Request("m"))
     assert isinstance(answer, kt.Response)
     assert answer.body["code"] == "internal"
+
+
+def test_what_was_never_started_when_the_drain_time_is_over_is_answered_busy(desk: Desk) -> None:
+    """It did not run, and its caller may ask another server."""
+    started, ran = threading.Event(), []
+    served = {"wait": lambda: started.set() or desk.wait(), "note": lambda: ran.append(1) or {}}
+    runner = desk.runner(served, workers=1, drain_s=0.01)
+    runner.start(kt.Request("wait"), lambda answer: None)
+    assert started.wait(WAIT_S)
+    for _ in range(3):
+        runner.start(kt.Request("note"), desk.answers.append)
+    assert not runner.close()
+    assert [answer.body["code"] for answer in desk.answers] == ["busy"] * 3
+    assert not any(answer.ran for answer in desk.answers)
+    desk.gate.set()
+    until(lambda: threads_named("desk-worker") == [], "a thread was left")
+    assert ran == []
+    assert len(desk.answers) == 3

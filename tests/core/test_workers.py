@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kato_transport.workers import Workers
+from kato_transport.workers import AGAIN, Workers
 
 from .waiting import WAIT_S, threads_named, until
 
@@ -159,6 +159,21 @@ def test_jobs_still_waiting_when_the_drain_time_is_over_are_dropped(gate: thread
     assert done == []
 
 
+@pytest.mark.parametrize("lane", ["", "lane"], ids=["without a lane", "in a lane"])
+def test_what_was_never_started_is_handed_back_at_the_close(gate: threading.Event, lane: str) -> None:
+    """Once, and not what runs: whoever sent it is to be told."""
+    workers, started, dropped = Workers(1, 10, 10, NAME), threading.Event(), []
+    workers.submit(lane, lambda: (started.set(), gate.wait(WAIT_S)))
+    assert started.wait(WAIT_S)
+    waiting = [lambda: None, lambda: None]
+    for job in waiting:
+        workers.submit(lane, job)
+    assert not workers.close(0.01, dropped.append)
+    assert dropped == waiting
+    workers.close(0, dropped.append)
+    assert dropped == waiting
+
+
 def test_closing_twice_and_closing_unused_does_nothing() -> None:
     """Promptly."""
     workers = Workers(2, 2, 2, NAME)
@@ -210,3 +225,64 @@ def test_a_client_with_many_jobs_waiting_delays_anothers_one_by_two_of_them(lane
         assert workers.close(WAIT_S)
     assert done.index(b"other") == 2
     assert len(done) == 500
+
+
+def repeating(times: int, run: Callable[[], object]) -> Callable[[], object]:
+    """A job that is to be run so often."""
+    left = iter(range(times - 1, -1, -1))
+
+    def job() -> object:
+        run()
+        return AGAIN if next(left) else None
+
+    return job
+
+
+def test_a_job_that_is_to_be_run_again_gives_way_first(gate: threading.Event) -> None:
+    """Another client's job is run after one turn of it, and not after all of them."""
+    workers, started, done = Workers(1, 10, 10, NAME), threading.Event(), []
+    workers.submit("", lambda: (started.set(), gate.wait(WAIT_S)))
+    assert started.wait(WAIT_S)
+    assert workers.submit("", repeating(100, lambda: done.append(b"greedy")), b"greedy")
+    assert workers.submit("", lambda: done.append(b"other"), b"other")
+    gate.set()
+    assert workers.close(WAIT_S)
+    assert done.index(b"other") == 1
+    assert done.count(b"greedy") == 100
+
+
+def test_a_job_that_is_to_be_run_again_is_one_of_its_clients_share(gate: threading.Event) -> None:
+    """Until it has ended, and not longer."""
+    workers, turns = Workers(1, 10, 1, NAME), []
+    try:
+        assert workers.submit("", repeating(3, lambda: (turns.append(1), len(turns) < 3 or gate.wait(WAIT_S))), b"client")
+        until(lambda: len(turns) == 3, "the job was not run again")
+        assert not workers.submit("", lambda: None, b"client")
+        gate.set()
+        until(lambda: workers.submit("", lambda: None, b"client"), "no room came about")
+        until(lambda: workers._of_client == {}, "something of the client was left")
+    finally:
+        gate.set()
+        assert workers.close(WAIT_S)
+
+
+def test_a_job_that_is_to_be_run_again_is_waited_for_at_the_close(gate: threading.Event) -> None:
+    """All its turns, as those of any that was taken."""
+    workers, turns = Workers(2, 10, 10, NAME), []
+    workers.submit("", repeating(50, lambda: (gate.wait(WAIT_S), turns.append(1))))
+    opener = threading.Timer(0.05, gate.set)
+    opener.start()
+    assert workers.close(WAIT_S)
+    opener.join()
+    assert len(turns) == 50
+
+
+def test_a_job_that_is_to_be_run_again_is_not_once_the_drain_time_is_over(gate: threading.Event) -> None:
+    """And its thread goes."""
+    workers, started, turns = Workers(1, 10, 10, "once more"), threading.Event(), []
+    workers.submit("", repeating(50, lambda: (started.set(), gate.wait(WAIT_S), turns.append(1))))
+    assert started.wait(WAIT_S)
+    assert not workers.close(0.01)
+    gate.set()
+    until(lambda: threads_named("once more") == [], "a thread was left")
+    assert turns == [1]

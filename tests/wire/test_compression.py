@@ -18,7 +18,7 @@ import zmq
 import zstandard
 
 import kato_transport as kt
-from kato_transport.compression import COMPRESSIONS, LEAST_BYTES, named
+from kato_transport.compression import COMPRESSIONS, EASY_BYTES, LEAST_BYTES, named
 
 from .conftest import WAIT_S, Way
 
@@ -259,6 +259,25 @@ def test_over_http_a_compressed_body_is_told_by_its_coding(name: str, serve: Cal
         assert msgpack.unpackb(answer.read())["code"] == "invalid_params"
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("name", COMPRESSIONS)
+def test_what_could_be_packed_too_hard_comes_through_both_ways_as_it_is(name: str, way: str, serve: Callable[..., Way]) -> None:
+    """Far beneath the limit: what would be refused is not sent."""
+    monotonous = "x" * (EASY_BYTES + 1)
+    with serve(way, {"echo": echo}).connect(compression=name) as client:
+        assert client.call("echo", {"text": monotonous})["text"] == monotonous
+
+
+@pytest.mark.parametrize("name", COMPRESSIONS)
+def test_a_request_that_is_packed_too_hard_is_too_large(
+    name: str, transport: str, serve: Callable[..., Way], raw: Callable[[str, str], RawClient]
+) -> None:
+    """Far beneath the limit; the server goes on."""
+    client = raw(transport, serve(transport, {"echo": echo}).endpoint)
+    said = msgpack.unpackb(client.ask(packed(name, {"method": "echo", "params": {"text": "x" * 10 * EASY_BYTES}})))
+    assert (said["code"], "when it is unpacked" in said["message"]) == ("too_large", True)
+    assert msgpack.unpackb(client.ask(packed(name, {"method": "echo"})))["status"] == "okay"
 
 
 def test_over_http_a_bomb_is_too_large(serve: Callable[..., Way]) -> None:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from kato_transport.buffers import told
 from kato_transport.errors import RemoteError, RemoteProtocolError, ServiceError, TransportError
 from kato_transport.model import ErrorCode, Request, Response
 from kato_transport.once import Reply
@@ -35,7 +36,7 @@ class Batch:
     def __init__(self, request: Request, reply: Reply) -> None:
         calls = request.params.get("calls")
         if not isinstance(calls, list) or len(calls) > MOST_CALLS:
-            given = f"{len(calls)} calls" if isinstance(calls, list) else f"{calls!r:.60}"
+            given = f"{len(calls)} calls" if isinstance(calls, list) else told(calls)
             raise ServiceError(f"batch: calls must be a list of at most {MOST_CALLS} calls, not {given}")
         self._request = request
         self._calls = calls
@@ -69,7 +70,7 @@ class Batch:
 
     def _call(self, fields: Any) -> Request:
         if not isinstance(fields, dict):
-            raise BadRequest(f"a call of a batch must be a map with method and params, not {fields!r:.60}")
+            raise BadRequest(f"a call of a batch must be a map with method and params, not {told(fields)}")
         if fields.get("method") == BATCH:
             raise BadRequest("a batch cannot hold another batch; put its calls in this one")
         whole = self._request
@@ -103,7 +104,7 @@ def batch_items(answer: Response, params: Mapping[str, Any]) -> list[dict[str, A
             raise RemoteError(BATCH, text, ErrorCode.UNKNOWN_METHOD) from exc
         raise
     if not isinstance(answers, list) or len(answers) != len(calls) or not all(isinstance(item, dict) for item in answers):
-        raise RemoteProtocolError(f"batch: expected {len(calls)} answers, not {answers!r:.60}")
+        raise RemoteProtocolError(f"batch: expected {len(calls)} answers, not {told(answers)}")
     return [_item(call["method"], item) for call, item in zip(calls, answers, strict=True)]
 
 

@@ -38,13 +38,20 @@ def set_apart(fields: dict[str, Any], frames: list[bytes]) -> tuple[dict[str, An
 def checked(names: Any, fields: Mapping[Any, Any]) -> list[str]:
     """The names that a message gives to its buffers; `Mismatch` where they cannot be that, or fields have them already."""
     if not isinstance(names, list) or len(names) > MOST or not all(type(name) is str for name in names):
-        raise Mismatch(f"buffers must be a list of at most {MOST} names, not {names!r:.60}")
+        raise Mismatch(f"buffers must be a list of at most {MOST} names, not {told(names)}")
     if len(set(names)) < len(names):
-        raise Mismatch(f"buffers names one twice: {names!r:.60}")
+        raise Mismatch("buffers names one twice")
     taken = [name for name in names if name in fields]
     if taken:
-        raise Mismatch(f"{taken[0]!r:.60} is in the message, and a buffer as well")
+        raise Mismatch(f"{told(taken[0])} is in the message, and a buffer as well")
     return names
+
+
+def told(value: Any) -> str:
+    """What came in place of something else, in a few words, and without looking through it: it may be of any size and depth."""
+    if isinstance(value, (list, dict)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return repr(value[:60] if isinstance(value, (str, bytes)) else value)[:60]
 
 
 def _size(value: bytes | bytearray | memoryview) -> int:

@@ -30,6 +30,11 @@ _ZSTD_HEAD = b"\x28\xb5\x2f\xfd"
 _FASTEST = 1
 _CHUNK = 64 * 1024
 
+EASY_BYTES = 2 * 1024 * 1024
+MOST_RATIO = 100
+"""A message of more than `EASY_BYTES` that is packed harder than this travels as it is, and is refused if it does not: what
+it costs its sender is nothing, and unpacking it would hold up everybody behind it at a server."""
+
 
 class Inflated(RemoteProtocolError):
     """A message would come to more than is taken; it was not unpacked beyond that."""
@@ -61,7 +66,7 @@ def compressed(data: bytes, name: str) -> bytes:
     if len(data) < LEAST_BYTES or name not in installed():
         return data
     smaller = zlib.compress(data, _FASTEST) if name == ZLIB else _zstandard().ZstdCompressor().compress(data)
-    return smaller if len(smaller) < len(data) else data
+    return smaller if len(smaller) < len(data) <= max(EASY_BYTES, MOST_RATIO * len(smaller)) else data
 
 
 def decompressed(data: bytes, limit: int) -> bytes:
@@ -70,6 +75,7 @@ def decompressed(data: bytes, limit: int) -> bytes:
     Little more memory is taken than the limit, whatever comes. What is not compressed comes back as it is.
     """
     name = named(data)
+    limit = min(limit, max(EASY_BYTES, MOST_RATIO * len(data)))
     if name == ZLIB:
         return _from_zlib(data, limit)
     return _from_zstd(data, limit) if name == ZSTD else data

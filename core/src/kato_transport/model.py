@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Flag, StrEnum, auto
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import Factory, frozen
 
@@ -117,6 +117,8 @@ class Response:
     body: Mapping[str, Any]
     ran: bool = True
     """Whether the call may have run; stays on the server's side."""
+    sent: ClassVar[Response | None] = None
+    """The refusal that went out in its place where it could not be carried; stays on the server's side."""
 
     @classmethod
     def okay(cls, **fields: Any) -> Response:
@@ -130,6 +132,11 @@ class Response:
     def refusal(cls, message: str, code: str) -> Response:
         """An error in place of running the call: it may be asked again."""
         return cls({"status": "error", "message": message, "code": str(code)}, ran=False)
+
+    def replaced(self, refusal: Response) -> Response:
+        """The refusal, remembered as `sent`: this answer cannot be carried, and need not be kept."""
+        object.__setattr__(self, "sent", refusal)
+        return refusal
 
     @property
     def is_error(self) -> bool:

@@ -52,6 +52,7 @@ class OnceOnly:
 
     def _settle(self, once: str, answer: Response, reply: Reply, kept: bool) -> int:
         size = reply(answer)
+        answer = answer.sent or answer  # one that is too large to be sent is too large to be kept
         if kept and answer.ran:
             waiting = self._replies.settle(once, answer, size, time.monotonic())
         else:

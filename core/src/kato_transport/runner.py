@@ -30,7 +30,7 @@ from kato_transport.errors import (
 from kato_transport.lanes import CONCURRENT, INLINE, lane_of
 from kato_transport.model import ErrorCode, Request, Response
 from kato_transport.once import OnceOnly, Reply
-from kato_transport.workers import Workers
+from kato_transport.workers import AGAIN, Job, Workers
 
 log = logging.getLogger("kato_transport.server")
 
@@ -75,6 +75,9 @@ class Runner:
         deadline = time.monotonic() + request.timeout_s
 
         def job() -> None:
+            if self._closed:  # it was still waiting when the drain time was over
+                reply(CLOSING)
+                return
             reply(self.answer(request) if time.monotonic() < deadline else _too_late(request))
 
         if not self._workers.submit(lane, job, client):
@@ -101,11 +104,16 @@ class Runner:
     def close(self) -> bool:
         """Answer `busy` from now on, give what was taken the drain time; False where a handler is still running."""
         self._closing = True
-        ended = self._workers.close(self._drain_s)
+        ended = self._workers.close(self._drain_s, self._drop)
         self._closed = True
         if not ended:
             log.warning("closed with a handler still running after %g s", self._drain_s)
         return ended
+
+    def _drop(self, job: Job) -> None:
+        """Have a job that was never started say so."""
+        self._closed = True
+        job()
 
     def _start_batch(self, request: Request, reply: Reply, client: bytes, here: bool) -> None:
         deadline = time.monotonic() + request.timeout_s
@@ -121,13 +129,16 @@ class Runner:
         """The calls of one lane: one job does them in order, those of no lane are shared by as many jobs as can run beside
         each other. So a lane's calls are all taken or all refused, and none is overtaken by a later request."""
 
-        def job() -> None:
+        def job() -> object:
             while items and not self._closed:
                 try:
                     index, call = items.popleft()
                 except IndexError:  # another job was faster
-                    return
+                    break
                 batch.answer(index, self.answer(call) if time.monotonic() < deadline else _too_late(call))
+                if lane == CONCURRENT:  # the rest when it is this client's turn again
+                    return AGAIN if items else None
+            return None
 
         if lane == INLINE:
             job()
@@ -166,8 +177,16 @@ def error_answer(request: Request, exc: BaseException) -> Response:
             return Response.refusal(str(exc), ErrorCode.UNAVAILABLE)
         case _:
             log.error("%s failed", request.method, exc_info=exc)
-            text = " ".join(str(exc).split())[:200]
+            text = " ".join(_text(exc).split())[:200]
             return Response.error(f"{request.method} failed: {type(exc).__name__}: {text}", ErrorCode.INTERNAL)
+
+
+def _text(exc: BaseException) -> str:
+    """What an exception says of itself, where it can."""
+    try:
+        return str(exc)
+    except Exception:
+        return "it says nothing of itself"
 
 
 def _too_late(request: Request) -> Response:

@@ -18,7 +18,7 @@ from typing import Any
 
 from attrs import frozen
 
-from kato_transport.buffers import KINDS, Mismatch, checked, set_apart
+from kato_transport.buffers import KINDS, Mismatch, checked, set_apart, told
 from kato_transport.compression import MARKS, Inflated, compressed, decompressed
 from kato_transport.contracts import Codec
 from kato_transport.errors import DecodeError, LocalProtocolError, MessageTooLarge, RemoteProtocolError
@@ -189,12 +189,13 @@ def encode_response(
     try:
         message = codec.encode(_apart(_with_id(response.body, request_id), frames))
     except LocalProtocolError as exc:
-        return _refusal(codec, Response.error(f"the answer {exc}"[:500], ErrorCode.INTERNAL), request_id, frames)
+        refusal = response.replaced(Response.error(f"the answer {exc}"[:500], ErrorCode.INTERNAL))
+        return _refusal(codec, refusal, request_id, frames)
     size = _size(message, frames)
     if size <= limit:
         return message
     text = f"the answer of {size} bytes exceeds this server's {limit}"
-    return _refusal(codec, Response.error(text, ErrorCode.TOO_LARGE), request_id, frames)
+    return _refusal(codec, response.replaced(Response.error(text, ErrorCode.TOO_LARGE)), request_id, frames)
 
 
 def decode_response(codec: Codec, data: bytes, limit: int = DEFAULT_LIMIT, frames: Sequence[bytes] = ()) -> Response:
@@ -282,4 +283,4 @@ def _timeout(method: str, value: Any, request_id: RequestId) -> float:
 
 
 def _short(value: Any) -> str:
-    return repr(value)[:60]
+    return told(value)

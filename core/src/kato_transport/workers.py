@@ -9,10 +9,14 @@ import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Final
 
 from kato_transport.protocol.turns import Task, Turns
 
-Job = Callable[[], None]
+AGAIN: Final = object()
+
+Job = Callable[[], object]
+"""A job of no lane that gives `AGAIN` is run again when its client has its next turn."""
 
 log = logging.getLogger("kato_transport.workers")
 
@@ -56,10 +60,10 @@ class Workers:
                 self._engage_thread()
         return True
 
-    def close(self, drain_s: float = 0.0) -> bool:
+    def close(self, drain_s: float = 0.0, drop: Callable[[Job], None] = lambda job: None) -> bool:
         """Take nothing more, give what was taken `drain_s` to end, and let the threads go.
 
-        Does nothing when called again. Jobs still waiting then are dropped; False where one is still running, which
+        Does nothing when called again. Jobs still waiting then are given to `drop`; False where one is still running, which
         Python cannot stop: its thread is a daemon.
         """
         with self._state:
@@ -67,6 +71,9 @@ class Workers:
             self._state.wait_for(lambda: self._waiting + self._running == 0, drain_s)
             self._stopped = True
             ended = self._running == 0
+            dropped = self._turns.rest()
+        for job in dropped:
+            drop(job)
         for _ in self._threads:
             self._wake.put(None)
         if ended and threading.current_thread() not in self._threads:
@@ -89,14 +96,16 @@ class Workers:
                 task = self._take()
             while task is not None:
                 client, lane, job = task
+                again = None
                 try:
-                    job()
+                    again = job if job() is AGAIN else None
                 except BaseException:  # a handler's sys.exit ends neither this thread nor its lane
                     log.exception("a job of %s failed", self._name)
                 del task, job  # an idle thread keeps no request alive
                 with self._state:
-                    self._finish(client, lane)
+                    self._finish(client, lane, again)
                     task = self._take()
+                del again
             self._wake.get()
 
     def _take(self) -> Task[Job] | None:
@@ -109,8 +118,12 @@ class Workers:
             self._running += 1
         return task
 
-    def _finish(self, client: bytes, lane: str) -> None:
+    def _finish(self, client: bytes, lane: str, again: Job | None) -> None:
         self._running -= 1
+        if again is not None:
+            self._waiting += 1
+            self._turns.add(client, lane, again)  # this thread takes what comes first now
+            return
         if client and (left := self._of_client.pop(client) - 1):
             self._of_client[client] = left
         self._turns.ended(lane)

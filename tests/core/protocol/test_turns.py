@@ -79,6 +79,16 @@ def test_only_what_can_be_started_at_once_asks_for_a_thread() -> None:
     assert not turns.add(C, "lane", 3)
 
 
+def test_what_waits_can_be_taken_out_at_once() -> None:
+    """Also what is behind a job that runs; its lane is free again once that has ended."""
+    turns = waiting((A, "lane"), (A, "lane"), (B, "lane"), (A, "other"), (B, ""))
+    assert turns.start() == (A, "lane", 0)
+    assert sorted(turns.rest()) == [1, 2, 3, 4]
+    assert turns.start() is None
+    turns.ended("lane")
+    assert (turns._lines, list(turns._order), turns._lanes) == ({}, [], {})
+
+
 def test_nothing_is_kept_of_what_is_over() -> None:
     """Clients and lanes come and go."""
     turns = waiting(*[(b"%d" % number, f"lane {number}") for number in range(50)], (A, ""))
@@ -130,6 +140,11 @@ class TurnsMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 7))
     def end(self, which: int) -> None:
         self.real.ended(self.running.pop(which % len(self.running)))
+
+    @rule()
+    def rest(self) -> None:
+        assert sorted(self.real.rest()) == sorted(self.waits)
+        self.waits.clear()
 
     def is_free(self, lane: str) -> bool:
         return lane not in self.running and all(lane != of for _, of in self.waits.values())

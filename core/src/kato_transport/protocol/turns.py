@@ -60,6 +60,15 @@ class Turns(Generic[J]):
         else:
             del self._lanes[lane]
 
+    def rest(self) -> list[J]:
+        """All jobs that wait, taken out; those that run still have their lanes."""
+        first = [task for line in self._lines.values() for task in line]
+        behind = [task for lane in self._lanes.values() for task in lane]
+        free = {lane for _, lane, _ in first}
+        self._lines, self._order = {}, deque()
+        self._lanes = {lane: deque() for lane in self._lanes if lane not in free}
+        return [job for _, _, job in (*first, *behind)]
+
     def _line_up(self, task: Task[J]) -> None:
         key = (task[0], bool(task[1]))
         if key in self._lines:

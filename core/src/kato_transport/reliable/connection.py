@@ -71,7 +71,7 @@ class _Reliable(Generic[C]):
         if isinstance(outcome, Response):
             link.heard()
         elif isinstance(outcome, LOST):
-            link.lost()
+            link.missed(outcome)
 
 
 class ReliableConnection(_Reliable[Connection]):
@@ -108,8 +108,8 @@ class ReliableConnection(_Reliable[Connection]):
         link = self._least_busy()
         try:
             response = link.connection.request(link.copy(request, self._site.marks, request.timeout_s, 1))
-        except LOST:
-            link.lost()
+        except LOST as exc:
+            link.missed(exc)
             raise
         finally:
             self._site.balance.ended(link.index)
@@ -150,8 +150,10 @@ class ReliableConnection(_Reliable[Connection]):
             self._site.balance.ended(link.index)
         if any(isinstance(outcome, Response) for outcome in outcomes):
             link.heard()
-        elif any(isinstance(outcome, LOST) for outcome in outcomes):
-            link.lost()
+        else:
+            failures = [outcome for outcome in outcomes if isinstance(outcome, LOST)]
+            if failures:
+                link.missed(failures[0])
         return outcomes
 
     def close(self) -> None:
@@ -229,8 +231,8 @@ class AsyncReliableConnection(_Reliable[AsyncConnection]):
         link = self._least_busy()
         try:
             response = await link.connection.request(link.copy(request, self._site.marks, request.timeout_s, 1))
-        except LOST:
-            link.lost()
+        except LOST as exc:
+            link.missed(exc)
             raise
         finally:
             self._site.balance.ended(link.index)

@@ -138,9 +138,8 @@ class Delivery(Generic[C]):
         return nothing_was_sent or self._request.idempotent or self._bound is not None
 
     def _left_s(self, failure: BaseException) -> float:
-        """Where nothing was sent at all, the call waits for a peer no longer than it may for a connection."""
-        nobody_there = isinstance(failure, ConnectFailed) and self._unknown is None
-        return (self._connect_by if nobody_there else self._deadline) - time.monotonic()
+        """Where nobody is there, the call waits no longer than for a connection: from its start, or since it was lost."""
+        return (self._connect_by if isinstance(failure, ConnectFailed) else self._deadline) - time.monotonic()
 
     def _end(self, failure: TransportError) -> Response:
         """The failure that tells the whole truth: the last one may have been harmless, and an earlier one not."""
@@ -226,12 +225,11 @@ class Delivery(Generic[C]):
         if isinstance(outcome, Response):
             link.heard()
             return outcome if is_answer(outcome) else self._refused(link, outcome)
-        if isinstance(outcome, CallTimeout):
-            link.forget()  # slow is not lost; the next copy asks who is there
-        elif isinstance(outcome, LOST):
-            link.lost()
+        if isinstance(outcome, LOST):
+            link.missed(outcome)  # after a timeout the next copy asks who is there
         if isinstance(outcome, (CallTimeout, ConnectionLost)):
             self._unknown, self._once = outcome, sent.once
+            self._connect_by = min(self._deadline, time.monotonic() + self._site.connect_timeout_s)
             if not self._request.idempotent and sent.once:
                 self._bound = link
         raise outcome

@@ -8,7 +8,7 @@ import time
 from typing import Any, Generic, TypeVar
 
 from kato_transport.contracts import ClientOptions
-from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost
+from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, TransportError
 from kato_transport.model import Request, Response
 from kato_transport.protocol.breaker import Breaker
 
@@ -90,6 +90,13 @@ class Link(Generic[C]):
         """The endpoint did not answer."""
         self.breaker.failed(time.monotonic())
         self.forget()
+
+    def missed(self, failure: TransportError) -> None:
+        """A call came to nothing; slow is not lost."""
+        if isinstance(failure, CallTimeout):
+            self.forget()
+        else:
+            self.lost()
 
     def stats(self) -> dict[str, Any]:
         """The transport's own counters, and the breaker's."""

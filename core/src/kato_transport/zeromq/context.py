@@ -18,11 +18,12 @@ class _Holder:
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
 
     def get(self) -> zmq.Context[zmq.Socket[bytes]]:
+        if self._context is None:
+            fork.watch(self)  # before the lock is taken: a fork meanwhile must find it
         with self._lock:
             if self._context is None:
                 self._context = zmq.Context()
                 self._context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
-                fork.watch(self)
             return self._context
 
     def after_fork_in_child(self) -> None:

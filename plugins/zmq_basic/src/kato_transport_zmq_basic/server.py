@@ -14,6 +14,7 @@ import zmq
 
 from kato_transport import Request, Response, ServerOptions, Service
 from kato_transport.compression import compressed
+from kato_transport.model import ErrorCode
 from kato_transport.runner import CLOSING, Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
 from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket
@@ -67,9 +68,11 @@ class BasicServer:
                 continue
             self._working = True
             try:
-                self._send(self._answer(frames))
-            except Exception:
+                answer = self._answer(frames)
+            except Exception:  # REP takes no further request before it has answered this one
                 log.exception("a message was given up")
+                answer = encode_response(self._codec, Response.error("the server could not answer this", ErrorCode.INTERNAL))
+            self._send(answer)
             self._working = False
         close_server(self._socket, self._drained)
 

@@ -64,12 +64,7 @@ class ImprovedConnection:
         return pipeline.outcomes()
 
     def submit(self, request: Request) -> Future[Response]:
-        with self._lock:
-            if self._closed:
-                raise ClientClosed(f"the client of {self._endpoint} is closed")
-            if self._companion is None:  # as after a fork
-                self._companion = Companion(self._endpoint, self._options, self._on_new_connection, self._on_silence)
-            return self._companion.submit(request)
+        return self._accompanied().submit(request)
 
     def stats(self) -> dict[str, Any]:
         """Sockets of callers, and what the heartbeats know: seconds of silence, reconnections."""
@@ -91,6 +86,15 @@ class ImprovedConnection:
         self._lock = threading.Lock()
         self._ids = CorrelationIds()
 
+    def _accompanied(self) -> Companion:
+        """The companion; a forked child's own from its first call on, as heartbeats do not cross a fork."""
+        with self._lock:
+            if self._closed:
+                raise ClientClosed(f"the client of {self._endpoint} is closed")
+            if self._companion is None:
+                self._companion = Companion(self._endpoint, self._options, self._on_new_connection, self._on_silence)
+            return self._companion
+
     def _on_old_server(self) -> None:
         """It could not read the request: ask it in its own way, where no answer to a correlated request can come."""
         self._server = NONE
@@ -106,12 +110,16 @@ class ImprovedConnection:
 
     def _abilities(self, request: Request, deadline: float) -> Abilities:
         """What the server can do; asked once per connection, in a way that old servers understand."""
+        if self._companion is None:
+            self._accompanied()
         known = self._server
         if known is None:
             self._pool.drop_idle()  # so that what comes is the ping's answer, and not a late one of before
             with self._pool.channel(request, deadline) as channel:
                 channel.send(request, self._codec.encode(PING))
-                known = abilities(self._options, channel.receive(request, deadline)[-1])
+                while len(frames := channel.receive(request, deadline)) > 1:
+                    continue  # the late answer of a call that was given up; the ping's has one frame
+                known = abilities(self._options, frames[0])
             self._server = known
         return known
 
