@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import weakref
 from collections.abc import Callable
+from typing import Any
+
+import pytest
+import zmq
 
 from kato_transport import fork
+from kato_transport.zeromq.context import _Holder
 
 from .waiting import WAIT_S, until
 
@@ -84,6 +92,36 @@ def test_abandoned_objects_are_never_collected_in_the_child() -> None:
         return seen() is not None
 
     assert in_child(check)
+
+
+def test_a_fork_while_the_first_context_is_made_leaves_no_lock_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child makes its own."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class SlowToMake(zmq.Context[Any]):
+        def __init__(self) -> None:
+            begun.set()
+            go_on.wait(2 * WAIT_S)
+            super().__init__()
+
+    monkeypatch.setattr(zmq, "Context", SlowToMake)
+    holder = _Holder()
+    made: list[Any] = []
+    maker = threading.Thread(target=lambda: made.append(holder.get()))
+    maker.start()
+    assert begun.wait(WAIT_S)
+
+    def make() -> bool:
+        signal.alarm(math.ceil(WAIT_S))  # a child that hangs is not left behind
+        go_on.set()
+        return holder.get() is not None
+
+    try:
+        assert in_child(make)
+    finally:
+        go_on.set()
+        maker.join()
+        made.pop().destroy()
 
 
 def test_a_child_that_ends_like_any_program_ends_at_once() -> None:

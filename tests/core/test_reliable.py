@@ -307,6 +307,15 @@ def test_an_earlier_copy_that_may_have_run_is_not_forgotten_over_a_later_one_tha
     assert isinstance(error, kt.ConnectionLost)
 
 
+def test_a_lost_call_waits_for_its_servers_return_as_long_as_a_connection_may_take(call: Caller) -> None:
+    """And not for all of its own time."""
+    started = time.monotonic()
+    error, requests = call(LOST, kt.ConnectFailed("nobody there"), server="s1", timeout_s=60.0)
+    assert error is LOST
+    assert len(requests) > 1
+    assert time.monotonic() - started < 30.0  # one second was given, of the call's sixty
+
+
 def test_nothing_sent_is_sent_again_for_as_long_as_a_connection_may_take(call: Caller) -> None:
     """Whatever the method."""
     answer, requests = call(kt.ConnectFailed("nobody"), kt.ConnectFailed("nobody"), OKAY)

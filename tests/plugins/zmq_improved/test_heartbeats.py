@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import kato_transport as kt
+from kato_transport.testing.sections.forking import fork, needs_fork
 
 from .peers import WAIT_S, RawRouter, until
 
@@ -107,6 +108,30 @@ def test_what_was_in_flight_at_a_silent_peer_is_lost_long_before_its_time(
     for future in futures:
         with pytest.raises(kt.ConnectionLost, match=r"observe: .* is silent; it may have run"):
             future.result(WAIT_S)
+
+
+@needs_fork
+def test_a_forked_child_notices_a_silent_peer_as_its_parent_does(router: RawRouter, connection: Callable[..., Any]) -> None:
+    """Heartbeats do not cross a fork: the child has its own from its first call on, whether or not it makes futures."""
+    connected = connection(router.endpoint, heartbeat_interval_s=INTERVAL_S, liveness=LIVENESS)
+    connected.request(kt.Request("ping", timeout_s=WAIT_S))
+
+    def call_on() -> None:
+        while True:
+            connected.request(kt.Request("ping", timeout_s=600))
+
+    def call_until_it_is_lost() -> None:
+        with pytest.raises(kt.ConnectionLost, match="has gone silent; it may have run"):
+            call_on()
+
+    before = router.requests
+    child = fork(call_until_it_is_lost)
+    try:
+        until(lambda: router.requests > before + 10, "the child does not call")
+    finally:
+        router.silent.set()
+        outcome = child.ended()
+    assert outcome == "fine"
 
 
 def test_kept_sockets_of_a_silent_peer_are_let_go_of(router: RawRouter, connection: Callable[..., Any]) -> None:

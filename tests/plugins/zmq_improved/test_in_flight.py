@@ -121,6 +121,37 @@ def test_futures_of_a_stuck_server_all_end_in_their_time() -> None:
     assert took_s < AT_ONCE_S
 
 
+@pytest.mark.parametrize(
+    "slow",
+    [
+        lambda client: client.call("hold", timeout_s=SHORT_S),
+        lambda client: client.submit("hold", timeout_s=SHORT_S).result(WAIT_S),
+        lambda client: client.request(kt.Request("hold", timeout_s=SHORT_S)),
+        lambda client: raised(client.call_many([("hold", {})], timeout_s=SHORT_S)[0]),
+    ],
+    ids=["call", "submit", "request", "call_many"],
+)
+def test_slow_calls_of_any_kind_open_no_circuit(
+    serve: Callable[..., kt.RunningServer], slow: Callable[[kt.Client], object]
+) -> None:
+    """Their server is there; others' calls to it need not fail."""
+    with kt.connect(serve().endpoint, transport="improved", timeout_s=WAIT_S, breaker_failures=2) as client:
+        client.call("ping")
+        client.submit("ping").result(WAIT_S)
+        for _ in range(3):
+            with pytest.raises(kt.CallTimeout):
+                slow(client)
+        assert (client.stats()["circuit"], client.stats()["circuit_opened"]) == ("closed", 0)
+        assert client.submit("ping").result(WAIT_S)["status"] == "okay"
+
+
+def raised(item: object) -> object:
+    """An item of many, in the way of the other calls."""
+    if isinstance(item, Exception):
+        raise item
+    return item
+
+
 def test_a_server_that_restarts_ends_what_is_in_flight_at_once(
     serve: Callable[..., kt.RunningServer], service: Service
 ) -> None:

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgpack
 import pytest
 
 import kato_transport as kt
 
 from .conftest import Service
-from .peers import WAIT_S, until
+from .peers import WAIT_S, RawRouter, until
 
 
 def request(method: str = "echo", timeout_s: float = WAIT_S, **params: Any) -> kt.Request:
@@ -105,6 +106,46 @@ def test_a_call_that_timed_out_keeps_its_socket(
     for number in range(50):
         assert connected.request(request(value=number)).body["value"] == number
     assert connected.stats()["connections"] == 1
+
+
+class LateRouter(RawRouter):
+    """Keeps the answers to `late` back until the same socket asks what the server can do, and sends them before it says so."""
+
+    def __init__(self) -> None:
+        self.kept: list[list[bytes]] = []
+        super().__init__()
+
+    def _take(self, frames: list[bytes]) -> None:
+        *envelope, data = frames
+        message = msgpack.unpackb(data)
+        if message.get("method") not in ("late", "echo"):
+            for late in [late for late in self.kept if late[0] == envelope[0]]:
+                self.kept.remove(late)
+                self._socket.send_multipart(late)
+            super()._take(frames)
+            return
+        answer = [*envelope, msgpack.packb({"status": "okay", **message["params"]})]
+        if message["method"] == "echo":
+            self._socket.send_multipart(answer)
+        else:
+            self.kept.append(answer)
+
+
+def test_a_late_answer_is_not_taken_for_what_the_server_says_it_can_do(connection: Callable[..., Any]) -> None:
+    """Or what it can do would be taken for the next call's answer, and every call would get the one before's for good."""
+    with LateRouter() as router, ThreadPoolExecutor(2) as threads:
+        connected = connection(router.endpoint, max_connections=1)
+        connected.request(request("ping"))
+        late = threads.submit(connected.request, request("late", timeout_s=1.0, value="late"))
+        until(lambda: router.kept, "the call was not sent")
+        connected._on_new_connection()  # as its companion says when it had to connect anew, and the callers' sockets had not
+        following = threads.submit(connected.request, request(value="following"))  # waits for the only socket
+        with pytest.raises(kt.CallTimeout):
+            late.result(WAIT_S)
+        assert following.result(WAIT_S).body["value"] == "following"
+        assert router.kept == [], "the late answer did not come before"
+        for number in range(5):
+            assert connected.request(request(value=number)).body["value"] == number
 
 
 def test_a_fresh_asynchronous_client_is_answered_at_its_first_call(serve: Callable[..., kt.RunningServer]) -> None:
