@@ -19,6 +19,8 @@ from interop.peer import Broken, Peer
 PORTS: Final = range(20_000, 30_000)
 """Below those that connections are given, so that a port is still free when its engine comes back."""
 
+_dice = random.SystemRandom()  # seeded by nobody, as test runs beside each other are, which would choose alike
+
 TOLD: Final = {
     "live_batches": "live",
     "replayed_batches": "replayed",
@@ -93,7 +95,7 @@ def happened(so: bool, what: str) -> None:
 
 def free_port() -> int:
     while True:
-        port = random.choice(PORTS)
+        port = _dice.choice(PORTS)
         with socket.socket() as tried:
             try:
                 tried.bind(("", port))

@@ -44,6 +44,9 @@ LONGEST_FRAME = 255
 BURST = 16
 """Messages taken in a row before the thread looks after anything else."""
 
+NOTICED_EVERY = 4
+"""Messages after which libzmq is asked whether others have sent something."""
+
 GIVE_WAY_S = 20e-6
 """What the thread sleeps after a full burst while workers have something to do: only who waits hands over Python's lock for
 certain, and without it their answers are held up for as long as a flood goes on, 5 ms at a time."""
@@ -135,14 +138,15 @@ class ImprovedServer:
         And so it would hold up who has been silent for a moment: libzmq takes notice of others' messages only every hundred
         frames while one of them has more, unless it is asked.
         """
-        for _ in range(BURST):
+        for number in range(1, BURST + 1):
             self._take(self._receive(zmq.DONTWAIT if self._on_workers else 0))
             self._send_answers()
             if self._stop:
                 return
+            if not number % NOTICED_EVERY:
+                readable(self._socket)
         if self._on_workers:
             time.sleep(GIVE_WAY_S)
-        readable(self._socket)
 
     def _receive(self, flags: int) -> Frames:
         """One message's frames; a ROUTER's identity is always followed by at least one more.
