@@ -169,7 +169,7 @@ def restart_that_has_passed_the_last_number(engine: Publisher, stage: Stage) -> 
 
 def killed(engine: Publisher, stage: Stage) -> None:
     follower = _following(engine, stage)
-    for batches in (5, 60, 130):  # none of which the life before went through meanwhile, as 40 more of it are on their way
+    for batches in (1, 60, 130):  # none of which the life before went through meanwhile, as 40 more of it are on their way
         engine.does("run", 40)
         engine.kill()
         engine.come_back()
