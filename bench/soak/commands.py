@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ STARTS: Final = 5
 CONTROL_S: Final = 20.0
 
 
-class Command:
+class Command(ABC):
     """One command; `ready` is what it says once it can be used, and `complaints` what it should not have done."""
 
     def __init__(self, name: str, folder: Path) -> None:
@@ -78,8 +79,9 @@ class Command:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
+    @abstractmethod
     def _arguments(self) -> Sequence[str]:
-        raise NotImplementedError
+        """What follows `kato-transport` on the command line."""
 
 
 class Serve(Command):
