@@ -68,7 +68,7 @@ class Timeouts(Conformance):
         holding = background(rig.connect(server).call, "hold", {"key": "worker"})
         rig.service.wait_for_start("worker")
         with pytest.raises((kt.CallTimeout, kt.RemoteError)):
-            once(rig.connected(server), "count", SOON_S, token="expired")
+            rig.connected(server).request(kt.Request("count", {"token": "expired"}, timeout_s=SOON_S)).result("count")
         comes_true(lambda: False, SOON_S)  # the server counts from when the request arrived, which is later
         queued = background(rig.connect(server).call, "count", {"token": "in time"})
         rig.service.release("worker")
