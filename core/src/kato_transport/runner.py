@@ -74,13 +74,7 @@ class Runner:
             return
         deadline = time.monotonic() + request.timeout_s
 
-        def job() -> None:
-            if self._closed:  # it was still waiting when the drain time was over
-                reply(CLOSING)
-                return
-            reply(self.answer(request) if time.monotonic() < deadline else _too_late(request))
-
-        if not self._workers.submit(lane, job, client):
+        if not self._workers.submit(lane, lambda: reply(self._in_time(request, deadline)), client):
             reply(self._no_room())
 
     def answer(self, request: Request) -> Response:
@@ -110,6 +104,12 @@ class Runner:
             log.warning("closed with a handler still running after %g s", self._drain_s)
         return ended
 
+    def _in_time(self, request: Request, deadline: float) -> Response:
+        """The answer of a request that has waited, unless the drain time, or its caller's, is over."""
+        if self._closed:
+            return CLOSING
+        return self.answer(request) if time.monotonic() < deadline else _too_late(request)
+
     def _drop(self, job: Job) -> None:
         """Have a job that was never started say so."""
         self._closed = True
@@ -130,14 +130,14 @@ class Runner:
         each other. So a lane's calls are all taken or all refused, and none is overtaken by a later request."""
 
         def job() -> object:
-            while items and not self._closed:
+            while items:
                 try:
                     index, call = items.popleft()
                 except IndexError:  # another job was faster
                     break
-                batch.answer(index, self.answer(call) if time.monotonic() < deadline else _too_late(call))
-                if lane == CONCURRENT:  # the rest when it is this client's turn again
-                    return AGAIN if items else None
+                batch.answer(index, self._in_time(call, deadline))
+                if items and lane == CONCURRENT and not self._closed:  # the rest when it is this client's turn again
+                    return AGAIN
             return None
 
         if lane == INLINE:
