@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -291,11 +292,11 @@ def in_threads():
 
 
 @pytest.fixture
-def nowhere(serve) -> int:
-    """A port that was served a moment ago, and is no more."""
-    server = serve()
-    server.close()
-    return server.port
+def nowhere() -> Iterator[int]:
+    """A port of which nobody takes calls: it is bound, so that nobody else gets it, and not listened at."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 @pytest.fixture(autouse=True)

@@ -36,6 +36,7 @@ def in_child(check: Callable[[], bool]) -> bool:
     """What a check says in a forked child."""
     pid = os.fork()
     if pid == 0:
+        signal.alarm(math.ceil(WAIT_S))  # one that hangs is not left behind
         code = 2
         try:
             code = 0 if check() else 1
@@ -112,7 +113,6 @@ def test_a_fork_while_the_first_context_is_made_leaves_no_lock_held(monkeypatch:
     assert begun.wait(WAIT_S)
 
     def make() -> bool:
-        signal.alarm(math.ceil(WAIT_S))  # a child that hangs is not left behind
         go_on.set()
         return holder.get() is not None
 

@@ -24,11 +24,11 @@ class BackgroundLoop:
 
     def acquire(self) -> None:
         """Start the loop, unless it runs; `OSError` where no descriptors are left for one."""
+        fork.watch(self)  # before the lock is taken: a fork meanwhile must find it
         with self._lock:
             if not self._users:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=_run, args=(self._loop,), name="kato-background", daemon=True)
-                fork.watch(self)
                 self._thread.start()
             self._users += 1
 
@@ -56,7 +56,7 @@ class BackgroundLoop:
         self.release()
 
     def after_fork_in_child(self) -> None:
-        fork.abandon((self._loop, self._thread))
+        fork.abandon(vars(self).copy())
         self._reset()
 
     def _reset(self) -> None:

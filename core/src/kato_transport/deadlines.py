@@ -29,13 +29,14 @@ class Deadlines:
     def add(self, at: float, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called at `at` (monotonic seconds), or soon after; gives what cancels that."""
         key = next(self._order)
+        if self._thread is None:
+            fork.watch(self)  # before the lock is taken: a fork meanwhile must find it
         with self._changed:
             if self._closed:
                 return lambda: None
             self._callbacks[key] = callback
             heapq.heappush(self._heap, (at, key))
             if self._thread is None:
-                fork.watch(self)
                 self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._thread.start()
             elif self._heap[0][1] == key:

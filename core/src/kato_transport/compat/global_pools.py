@@ -23,16 +23,16 @@ class _Holder(Generic[P]):
         self._pool: P | None = None
 
     def get(self) -> P:
+        fork.watch(self)  # before the lock is taken: a fork meanwhile must find it
         with self._lock:
             if self._pool is None:
-                fork.watch(self)
                 self._pool = self._make()
             return self._pool
 
     def exchange(self, pool: P | None) -> P | None:
         """Hold another pool, or none; gives the one held before."""
+        fork.watch(self)
         with self._lock:
-            fork.watch(self)
             before, self._pool = self._pool, pool
             return before
 

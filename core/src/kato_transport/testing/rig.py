@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, Protocol, TypeVar
@@ -80,7 +81,16 @@ class Rig:
         """An endpoint that was served a moment ago, and is no more."""
         server = self.serve()
         server.close()
+        parts = urlsplit(server.endpoint)
+        if parts.hostname is not None and parts.port is not None:
+            self._keep_from_others(parts.hostname, parts.port)
         return server.endpoint
+
+    def _keep_from_others(self, host: str, port: int) -> None:
+        """Bind a port without listening at it, so that it is given to no other process meanwhile."""
+        taken = self._made.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
 
     def proxy(self, server: kt.RunningServer) -> tuple[FaultProxy, str]:
         """A proxy before the server, with its endpoint; skips where endpoints are not of the form host:port."""
