@@ -392,3 +392,14 @@ def test_a_call_whose_server_never_spoke_was_not_sent_and_says_so() -> None:
     with pytest.raises(kt.CallTimeout, match="nothing was sent") as raised:
         _client(Mute(OKAY)).call("observe", timeout_s=0.2)
     assert raised.value.copies == 0
+
+
+def test_a_call_to_nobody_says_so_of_itself() -> None:
+    """And not of the question who is there, which the caller did not ask."""
+
+    class Nobody(Script):
+        def request(self, request: kt.Request) -> kt.Response:
+            raise kt.ConnectFailed(f"{request.method}: nothing listens at script://0; nothing was sent")
+
+    with pytest.raises(kt.ConnectFailed, match=r"^observe: nothing listens at script://0; nothing was sent$"):
+        _client(Nobody(OKAY), connect_timeout_s=0.05).call("observe")

@@ -197,9 +197,9 @@ class Delivery(Generic[C]):
         wait_s = max(min(self._deadline - time.monotonic(), timeout_s / self._site.copies), LEAST_WAIT_S)
         try:
             link.learn((yield Ask(link, Request(PING, timeout_s=wait_s, idempotent=True))))
-        except ConnectFailed:
+        except ConnectFailed as exc:
             link.lost()
-            raise
+            raise ConnectFailed(f"{method}: {str(exc).removeprefix(f'{PING}: ')}") from exc
         except CallTimeout as exc:
             link.lost()
             raise CallTimeout(method, timeout_s, link.endpoint) from exc
