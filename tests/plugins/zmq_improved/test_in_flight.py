@@ -145,6 +145,29 @@ def test_slow_calls_of_any_kind_open_no_circuit(
         assert client.submit("ping").result(WAIT_S)["status"] == "okay"
 
 
+@pytest.mark.parametrize("kind", ["call", "request", "call_many"])
+def test_slow_calls_of_an_asynchronous_client_open_no_circuit(serve: Callable[..., kt.RunningServer], kind: str) -> None:
+    """As the others' do not."""
+
+    async def slow(client: kt.AsyncClient) -> object:
+        match kind:
+            case "call":
+                return await client.call("hold", timeout_s=SHORT_S)
+            case "request":
+                return await client.request(kt.Request("hold", timeout_s=SHORT_S))
+        return raised((await client.call_many([("hold", {})], timeout_s=SHORT_S))[0])
+
+    async def run() -> tuple[object, ...]:
+        async with kt.aconnect(serve().endpoint, transport="improved", timeout_s=WAIT_S, breaker_failures=2) as client:
+            await client.call("ping")
+            for _ in range(3):
+                with pytest.raises(kt.CallTimeout):
+                    await slow(client)
+            return client.stats()["circuit"], client.stats()["circuit_opened"], (await client.call("ping"))["status"]
+
+    assert asyncio.run(run()) == ("closed", 0, "okay")
+
+
 def raised(item: object) -> object:
     """An item of many, in the way of the other calls."""
     if isinstance(item, Exception):
