@@ -129,12 +129,15 @@ class Rig:
 
 
 def once(client: kt.Client, method: str, timeout_s: float = LONG_S, **params: Any) -> dict[str, Any]:
-    """One attempt at a call, where `call` might make a second; fails where it does not end in time.
-
-    The server is told of more time, so that what it gets late is run nevertheless, and the caller's time is what ends.
-    """
+    """One attempt at a call, where `call` might make a second; fails where it does not end in time."""
     with at_most(timeout_s + GRACE_S, f"a call of {method} with {timeout_s:g} s"):
-        return client.request(kt.Request(method, params, timeout_s=timeout_s, beyond_s=LONG_S)).result(method)
+        return client.request(one_copy(method, timeout_s, **params)).result(method)
+
+
+def one_copy(method: str, timeout_s: float, **params: Any) -> kt.Request:
+    """A request whose caller waits less than its server is told: what arrives late is run nevertheless, and the caller's
+    time is what ends."""
+    return kt.Request(method, params, timeout_s=timeout_s, beyond_s=LONG_S)
 
 
 def _endpoint(peer: kt.RunningServer | str) -> str:

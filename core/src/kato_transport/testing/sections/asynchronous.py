@@ -12,7 +12,7 @@ import pytest
 import kato_transport as kt
 from kato_transport.model import Capability
 from kato_transport.testing.base import Conformance, requires
-from kato_transport.testing.rig import Rig
+from kato_transport.testing.rig import Rig, one_copy
 from kato_transport.testing.sections.leaks import threads_since
 from kato_transport.testing.waiting import GRACE_S, LONG_S, SOON_S, at_most, comes_true
 
@@ -60,7 +60,7 @@ class Asynchronous(Conformance):
                 await client.call("ping")  # so that connecting takes nothing from the next call's time
                 for n in range(3):
                     with pytest.raises(kt.CallTimeout):
-                        await asyncio.wait_for(client.call("hold", {"key": f"late {n}"}, timeout_s=SOON_S), SOON_S + GRACE_S)
+                        await asyncio.wait_for(client.request(one_copy("hold", SOON_S, key=f"late {n}")), SOON_S + GRACE_S)
                     rig.service.release(f"late {n}")
                     assert (await client.call("echo", {"value": n}))["value"] == n
 
