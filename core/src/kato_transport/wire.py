@@ -1,7 +1,8 @@
 """The message maps on the wire, old and new: `Request` and `Response` to maps and back.
 
 A request is `{"method", "params"}` and may carry `id` or `request_id` (comes back as `request_id`), `processor_id`,
-`timeout_s` (what is left of the caller's time), `trace`, `once`, `accept` and `buffers`; unknown keys are ignored.
+`timeout_s` (what is left of the caller's time), `trace`, `once`, `accept`, `buffers` and `framing` (of the client for whom
+it is passed on, where that is not the message's own); unknown keys are ignored.
 A heartbeat is `{"type": "heartbeat", "timestamp"}`. Source: the KATO contract, "Framing", and design, "Wire".
 
 Transports whose messages have frames hand in a list: large bytes are put there, or taken from there, instead of travelling
@@ -82,6 +83,8 @@ def encode_request(
         message["id"] = request.request_id
     if request.trace:
         message["trace"] = request.trace
+    if request.framing == "basic":
+        message["framing"] = request.framing
     data = codec.encode(message)
     size = _size(data, frames)
     if size > limit:
@@ -166,7 +169,7 @@ def request_from_map(message: Mapping[Any, Any], framing: Framing = "improved") 
         params=params,
         processor_id=processor_id,
         timeout_s=_timeout(method, message.get("timeout_s"), request_id),
-        framing=framing,
+        framing="basic" if message.get("framing") == "basic" else framing,
         request_id=request_id,
         trace=trace if isinstance(trace, str) else "",
         once=once,
