@@ -49,5 +49,5 @@ clean:
 .venv/.synced: $(PROJECTS)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv sync --quiet --inexact
+	$(BIN)/uv sync --quiet --inexact --compile-bytecode
 	@touch $@
