@@ -90,9 +90,9 @@ class Serving:
 
 
 @contextmanager
-def serving(workers: int) -> Iterator[Serving]:
-    """`kato-transport serve` with both processors in so many processes."""
-    processors = [argument for name in PROCESSORS for argument in ("--processor", f"{name}=bench.workers:factory")]
+def serving(workers: int, names: Sequence[str] = PROCESSORS) -> Iterator[Serving]:
+    """`kato-transport serve` with processors of these names in so many processes."""
+    processors = [argument for name in names for argument in ("--processor", f"{name}=bench.workers:factory")]
     command = [sys.executable, "-m", "kato_transport", "serve", "--no-rest", "--transport", "improved", "--zmq-port", "0"]
     command += ["--workers", str(workers), *processors]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -119,15 +119,15 @@ def loops_of(seconds: float) -> int:
     return int(seconds / min(tries) * 100_000)
 
 
-def run(server: Serving, params: dict[str, Any], seconds: float) -> dict[str, float]:
+def run(server: Serving, params: dict[str, Any], seconds: float, names: Sequence[str] = PROCESSORS) -> dict[str, float]:
     """Answers per second, and CPU of the server for each."""
-    answered = [0] * (len(PROCESSORS) * THREADS_EACH)
+    answered = [0] * (len(names) * THREADS_EACH)
     with kt.connect(server.endpoint, transport="improved", timeout_s=TIMEOUT_S) as client:
         ready = threading.Barrier(len(answered) + 1)
         until = [0.0]
 
         def ask(place: int) -> None:
-            processor_id = PROCESSORS[place % len(PROCESSORS)]
+            processor_id = names[place % len(names)]
             client.call("observe", params, processor_id=processor_id)
             ready.wait()
             while time.monotonic() < until[0]:
@@ -137,7 +137,6 @@ def run(server: Serving, params: dict[str, Any], seconds: float) -> dict[str, fl
         threads = [threading.Thread(target=ask, args=(place,)) for place in range(len(answered))]
         for thread in threads:
             thread.start()
-        until[0] = time.monotonic() + seconds + 1  # while the first ones are still on their way
         while ready.n_waiting < len(answered):
             time.sleep(0.001)
         cpu, began = sum(map(cpu_seconds, server.pids)), time.monotonic()
