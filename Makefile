@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-install lint format bench bench-kv bench-pressure bench-processes bench-regression bench-scaling soak interop conformance clean
+.PHONY: demo test test-install lint format bench bench-kv bench-pressure soak interop conformance clean
 
 demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
 	$(BIN)/kato-transport demo
@@ -33,6 +33,8 @@ bench-kv: .venv/.synced      ## the block index against NVIDIA Dynamo's, side by
 
 bench-pressure: .venv/.synced   ## what one client notices of others that misbehave, side by side in one run
 	$(BIN)/python -m bench.pressure
+
+.PHONY: bench-scaling bench-regression bench-processes
 
 bench-scaling: .venv/.synced  ## how cost grows with clients, sources, blocks and processors; draws docs/plots
 	$(BIN)/python -m bench.scaling --plots docs/plots

@@ -79,12 +79,12 @@ def encode_request(
         message["accept"] = request.accept
     if request.processor_id:
         message["processor_id"] = request.processor_id
+    if request.framing == "basic":
+        message["framing"] = request.framing
     if request.request_id is not None:
         message["id"] = request.request_id
     if request.trace:
         message["trace"] = request.trace
-    if request.framing == "basic":
-        message["framing"] = request.framing
     data = codec.encode(message)
     size = _size(data, frames)
     if size > limit:
@@ -146,6 +146,8 @@ def take_buffers(message: dict[Any, Any], envelope: list[bytes], limit: int) -> 
 
 def request_from_map(message: Mapping[Any, Any], framing: Framing = "improved") -> Request:
     """The request in a decoded map, whose buffers have been taken; `BadRequest` says what is wrong with it."""
+    if message.get("framing") == "basic":
+        framing = "basic"
     request_id = _request_id(message)
     if message.get("buffers"):
         raise BadRequest("the message names buffers; this transport carries none", request_id)
@@ -169,7 +171,7 @@ def request_from_map(message: Mapping[Any, Any], framing: Framing = "improved") 
         params=params,
         processor_id=processor_id,
         timeout_s=_timeout(method, message.get("timeout_s"), request_id),
-        framing="basic" if message.get("framing") == "basic" else framing,
+        framing=framing,
         request_id=request_id,
         trace=trace if isinstance(trace, str) else "",
         once=once,
