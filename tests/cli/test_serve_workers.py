@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,30 @@ def test_an_old_clients_request_is_answered_in_its_own_framing(serving):
     assert answer["request_id"] == 7
 
 
+@pytest.mark.parametrize("transport", ["basic", "rest"])
+def test_any_transport_can_stand_in_front(serve, folder, transport):
+    """A REQ client gets its own column of the answers, too."""
+    serving = serve("--transport", transport, *TWO, cwd=folder)
+    with kt.connect(serving.ready["zmq"] or serving.ready["rest"], transport=transport, timeout_s=WAIT_S) as client:
+        answers = [client.call("get_stm", processor_id=processor_id) for processor_id in ("p1", "p2")]
+        key = "data" if transport == "basic" else "short_term_memory"
+        assert answers[0][key] != answers[1][key]
+
+
+def test_copies_of_a_call_are_run_once(serve):
+    """The reply cache is the front's, as its life is what clients know."""
+    serving = serve("--no-rest", *MEMORIES)
+    transport = kt.registry().transport("improved")
+    with (
+        kt.connect(serving.ready["zmq"], timeout_s=WAIT_S) as client,
+        closing(transport.connect(serving.ready["zmq"], kt.ClientOptions(codec=kt.registry().codec("msgpack")))) as connection,
+    ):
+        once = f"{client.call('ping')['server']}.tester.1"
+        copy = kt.Request("observe", OBSERVATION, "p2", WAIT_S, once=once)
+        assert connection.request(copy).body == connection.request(copy).body
+        assert client.call("get_name", processor_id="p2")["interval"] == 1
+
+
 def test_a_batch_is_taken_apart_in_front(serving):
     """Its calls reach the processes of their processors."""
     with kt.connect(serving.ready["zmq"], timeout_s=WAIT_S) as client:
@@ -252,6 +277,21 @@ def test_a_call_under_way_is_finished_before_the_processes_end(serving, folder):
         assert held.result(WAIT_S)["message"] == "observed"
     assert status == 0
     assert "draining" in log
+    assert "Traceback" not in log
+    assert not any(map(is_running, pids))
+
+
+def test_a_handler_that_does_not_end_keeps_no_process(serve, folder):
+    """Once the drain time is over, in front and in its process."""
+    serving = serve("--no-rest", *TWO, cwd=folder, KATO_TRANSPORT_DRAIN_S="0.2")
+    with kt.connect(serving.ready["zmq"], timeout_s=3 * WAIT_S) as client:
+        pids = [pid_of(client, "p1"), pid_of(client, "p2")]
+        (folder / "hold").touch()
+        held = client.submit("observe", observation("hold"))
+        until((folder / "held-p1").exists, "the observation began")
+        status, log = serving.end(signal.SIGTERM)
+        assert isinstance(held.exception(WAIT_S), kt.TransportError)
+    assert status == 0
     assert "Traceback" not in log
     assert not any(map(is_running, pids))
 
