@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve
-
 from kato_transport.kato.table import ProcessorTable
 from kato_transport.lanes import CONCURRENT, INLINE
 from kato_transport.model import Request, Response
@@ -32,5 +30,13 @@ class Forwarding:
         return CONCURRENT if lane == INLINE else lane  # another process is never asked on the socket's thread
 
     def __call__(self, request: Request) -> Response:
-        worker = self._table.meant_by(request)
-        return worker.request(evolve(request, once="", request_id=None, accept=""))
+        """The mark of its copies, its id and its compression are between the client and this server."""
+        passed_on = Request(
+            request.method,
+            request.params,
+            request.processor_id,
+            request.timeout_s,
+            framing=request.framing,
+            trace=request.trace,
+        )
+        return self._table.meant_by(request).request(passed_on)

@@ -54,6 +54,7 @@ class Life:
             try:
                 pong = self.connection.request(Request("ping", timeout_s=ASK_S))
             except TransportError:
+                time.sleep(BACK_OFF_S)
                 continue
             return [str(processor_id) for processor_id in pong.body["processors"]]
         return []
@@ -73,16 +74,8 @@ class WorkerProcess:
     """
 
     def __init__(self, arguments: Sequence[str], transport: Transport, socket: Path, options: ClientOptions) -> None:
-        self._command = [
-            sys.executable,
-            "-m",
-            "kato_transport",
-            "serve",
-            "--as-worker",
-            "--transport",
-            transport.name,
-            *arguments,
-        ]
+        command = [sys.executable, "-m", "kato_transport", "serve", "--as-worker", "--transport", transport.name]
+        self._command = [*command, *arguments]
         self._transport = transport
         self._socket = socket
         self._options = options
@@ -148,17 +141,21 @@ class WorkerProcess:
         self._lives += 1
         endpoint = f"ipc://{self._socket}.{self._lives}"
         connection = self._transport.connect(endpoint, self._options)
-        process = subprocess.Popen(
-            [*self._command, "--endpoint", endpoint],
-            stdin=subprocess.PIPE,
-            stdout=STDERR,  # standard output is for the one ready line
-            process_group=0,
-        )
+        try:
+            process = subprocess.Popen(
+                [*self._command, "--endpoint", endpoint],
+                stdin=subprocess.PIPE,
+                stdout=STDERR,  # standard output is for the one ready line
+                process_group=0,
+            )
+        except OSError as exc:
+            connection.close()
+            raise ConfigurationError(f"no worker process can be started: {exc}") from exc
         return Life(process, connection, time.monotonic())
 
     def _keep(self) -> None:
         """Start the process anew whenever it ends; runs on a thread."""
-        back_off_s = BACK_OFF_S
+        back_off_s, names = BACK_OFF_S, ", ".join(self.processors)
         while True:
             life = self._newest
             status = life.process.wait()
@@ -167,18 +164,29 @@ class WorkerProcess:
                 return
             if time.monotonic() - life.began > LONGEST_BACK_OFF_S:
                 back_off_s = BACK_OFF_S
-            names = ", ".join(self.processors)
             log.error("process %d of %s ended with %s; next in %g s", life.process.pid, names, _told(status), back_off_s)
             life.close()
-            self._closing.wait(back_off_s)
-            back_off_s = min(2 * back_off_s, LONGEST_BACK_OFF_S)
-            with self._beginning:
+            while not self._has_begun_after(back_off_s):
                 if self._closing.is_set():
                     return
-                self._newest = self._begin()
+                back_off_s = min(2 * back_off_s, LONGEST_BACK_OFF_S)
+            back_off_s = min(2 * back_off_s, LONGEST_BACK_OFF_S)
             if self._newest.processors():
                 self._ready = self._newest
                 log.warning("process %d of %s serves", self._newest.process.pid, names)
+
+    def _has_begun_after(self, seconds: float) -> bool:
+        """Start another process after a pause; false where it could not be started, or is not wanted any more."""
+        self._closing.wait(seconds)
+        with self._beginning:
+            if self._closing.is_set():
+                return False
+            try:
+                self._newest = self._begin()
+            except TransportError as exc:
+                log.error("%s; next try later", exc)
+                return False
+            return True
 
     def _unavailable(self, request: Request) -> ConnectFailed:
         who = request.processor_id or self.processors[0]
