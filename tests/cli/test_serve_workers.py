@@ -359,8 +359,9 @@ def children_of(pid: int) -> list[int]:
 
 @pytest.mark.parametrize("held", [False, True], ids=["idle", "in a handler that does not end"])
 def test_no_process_is_left_when_the_command_is_killed(serve, folder, held):
-    """They notice by themselves; nobody is there to tell them. Nor does a handler keep them."""
-    serving = serve("--no-rest", *TWO, cwd=folder, KATO_TRANSPORT_DRAIN_S="0.2")
+    """They notice by themselves; nobody is there to tell them. Nor does a handler keep them, nor anything of theirs remain."""
+    (folder / "tmp").mkdir()
+    serving = serve("--no-rest", *TWO, cwd=folder, KATO_TRANSPORT_DRAIN_S="0.2", TMPDIR="tmp")
     with kt.connect(serving.ready["zmq"], timeout_s=WAIT_S) as client:
         pids = [pid_of(client, "p1"), pid_of(client, "p2")]
         if held:
@@ -369,6 +370,7 @@ def test_no_process_is_left_when_the_command_is_killed(serve, folder, held):
             until((folder / "held-p1").exists, "the observation began")
         serving.process.kill()
         until(lambda: not any(map(is_running, pids)), "the processes have ended")
+    assert list((folder / "tmp").iterdir()) == []
 
 
 # --- what cannot be ------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import click
 import kato_transport as kt
 from kato_transport.cli.daemon import log_to_stderr, say_ready, stop_on_signals, stop_with_parent
 from kato_transport.endpoints import default_endpoint
-from kato_transport.processes.sharing import shared
+from kato_transport.processes.sharing import leave, shared
 from kato_transport.processes.worker import GRACE_S
 from kato_transport.processor_specs import make_processor, own_file
 from kato_transport.processors import ProcessorSettings
@@ -74,8 +74,7 @@ def command(
     settings = Settings.from_env()
     log_to_stderr(settings.log_level)
     stop = stop_on_signals()
-    if as_worker:
-        stop_with_parent(stop, settings.drain_s + GRACE_S)
+    orphaned = stop_with_parent(stop, settings.drain_s + GRACE_S) if as_worker else None
     sys.path.insert(0, os.getcwd())  # module:factory may lie where the command is given
     chosen = kt.registry().transport(transport or settings.transport)
     rest_port_or_default = settings.rest_port if rest_port is None else rest_port
@@ -101,6 +100,8 @@ def command(
             say_ready(transport=chosen.name, zmq=None if is_gateway_itself else server.endpoint, rest=rest)
         stop.wait()
         log.info("draining")
+    if orphaned is not None and orphaned.is_set():
+        leave(server.endpoint)
 
 
 def _processor(running: ExitStack, spec: str, settings: Settings, data: Path | None, apart: bool) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,6 +45,14 @@ def shared(specs: Sequence[str], processes: int, data: Path | None, settings: Se
             worker.start()
         places = [divmod(place, processes) for place in range(len(specs))]
         yield Forwarding([(workers[number].processors[turn], workers[number]) for turn, number in places])
+
+
+def leave(endpoint: str) -> None:
+    """Remove a worker's socket, and the folder with the last of them, where nobody else is left to do so."""
+    socket = Path(endpoint.removeprefix("ipc://"))
+    with suppress(OSError):
+        socket.unlink(missing_ok=True)
+        socket.parent.rmdir()
 
 
 def _arguments(specs: Sequence[str], data: Path | None) -> list[str]:
