@@ -36,7 +36,7 @@ def shared(specs: Sequence[str], processes: int, data: Path | None, settings: Se
         folder = Path(running.enter_context(TemporaryDirectory(prefix="kato-workers-")))
         workers: list[WorkerProcess] = []
         for number in range(processes):
-            worker = WorkerProcess(_arguments(specs[number::processes], data), transport, folder / str(number), options)
+            worker = WorkerProcess(_arguments(specs[number::processes], data), transport, folder, number, options)
             running.callback(worker.close, settings.drain_s)
             workers.append(worker)
         for worker in workers:

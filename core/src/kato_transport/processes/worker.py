@@ -42,9 +42,10 @@ log = logging.getLogger("kato_transport.processes")
 
 @frozen(eq=False)
 class Life:
-    """A process, and the connection to it."""
+    """A process, its socket, and the connection to it."""
 
     process: subprocess.Popen[bytes]
+    socket: Path
     connection: Connection
     began: float
 
@@ -64,6 +65,7 @@ class Life:
         self.connection.close()
         assert self.process.stdin is not None
         self.process.stdin.close()
+        self.socket.unlink(missing_ok=True)  # libzmq leaves it
 
 
 class WorkerProcess:
@@ -73,11 +75,14 @@ class WorkerProcess:
     it goes with this one however that ends.
     """
 
-    def __init__(self, arguments: Sequence[str], transport: Transport, socket: Path, options: ClientOptions) -> None:
+    def __init__(
+        self, arguments: Sequence[str], transport: Transport, folder: Path, number: int, options: ClientOptions
+    ) -> None:
         command = [sys.executable, "-m", "kato_transport", "serve", "--as-worker", "--transport", transport.name]
         self._command = [*command, *arguments]
         self._transport = transport
-        self._socket = socket
+        self._folder = folder
+        self._number = number
         self._options = options
         self._lives = 0
         self._closing = threading.Event()
@@ -139,7 +144,8 @@ class WorkerProcess:
     def _begin(self) -> Life:
         """Start a process at an endpoint of its own, where nothing of an earlier one can be met."""
         self._lives += 1
-        endpoint = f"ipc://{self._socket}.{self._lives}"
+        socket = self._folder / f"{self._number}.{self._lives}"
+        endpoint = f"ipc://{socket}"
         connection = self._transport.connect(endpoint, self._options)
         try:
             process = subprocess.Popen(
@@ -151,7 +157,7 @@ class WorkerProcess:
         except OSError as exc:
             connection.close()
             raise ConfigurationError(f"no worker process can be started: {exc}") from exc
-        return Life(process, connection, time.monotonic())
+        return Life(process, socket, connection, time.monotonic())
 
     def _keep(self) -> None:
         """Start the process anew whenever it ends; runs on a thread."""
