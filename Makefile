@@ -34,6 +34,9 @@ bench-kv: .venv/.synced      ## the block index against NVIDIA Dynamo's, side by
 bench-pressure: .venv/.synced   ## what one client notices of others that misbehave, side by side in one run
 	$(BIN)/python -m bench.pressure
 
+soak: .venv/.synced          ## clients of every kind against servers that are killed, and every answer checked: make soak MINUTES=5
+	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),5)
+
 .PHONY: bench-scaling bench-regression bench-processes
 
 bench-scaling: .venv/.synced  ## how cost grows with clients, sources, blocks and processors; draws docs/plots
@@ -44,9 +47,6 @@ bench-regression: .venv/.synced  ## instructions of codec, call path and index a
 
 bench-processes: .venv/.synced  ## two worker processes against one, for handlers that compute, side by side in one run
 	$(BIN)/python -m bench.workers
-
-soak: .venv/.synced          ## clients of every kind against servers that are killed, and every answer checked: make soak MINUTES=5
-	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),5)
 
 interop: .venv/.synced       ## engines' own publishers and a whole vLLM on the CPU; up to 4 GB in .interop, from a package index
 	$(BIN)/python -m interop
