@@ -58,4 +58,5 @@ clean:
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv sync --quiet --inexact --compile-bytecode
+	$(BIN)/python -m compileall -q core/src plugins/*/src
 	@touch $@
