@@ -17,11 +17,13 @@ from collections.abc import Generator, Sequence
 from typing import Any, Final, Generic
 
 from attrs import frozen
+from tenacity import DoAttempt, DoSleep, RetryCallState
 
 from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, ServerBusy, TransportError
 from kato_transport.model import ErrorCode, Request, Response
 from kato_transport.protocol.balance import Alone, Balance
 from kato_transport.reliable.link import LEAST_WAIT_S, LOST, C, Link, Marks
+from kato_transport.reliable.policy import retrying
 
 PING: Final = "ping"
 _REFUSED = (ErrorCode.BUSY, ErrorCode.RESTARTED, ErrorCode.FORGOTTEN)
@@ -103,10 +105,6 @@ class Delivery(Generic[C]):
         return (yield from self._again(failed))
 
     def _again(self, failed: TransportError | None) -> Course:
-        from tenacity import DoAttempt, DoSleep, RetryCallState  # needed by whoever has failed, so no start waits for it
-
-        from kato_transport.reliable.policy import retrying
-
         policy = retrying(self._may_repeat, self._left_s)
         state = RetryCallState(policy, None, (), {})
         policy.begin()
