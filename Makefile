@@ -37,6 +37,17 @@ bench-pressure: .venv/.synced   ## what one client notices of others that misbeh
 soak: .venv/.synced          ## clients of every kind against servers that are killed, and every answer checked: make soak MINUTES=5
 	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),5)
 
+.PHONY: bench-scaling bench-regression bench-processes
+
+bench-scaling: .venv/.synced  ## how cost grows with clients, sources, blocks and processors; draws docs/plots
+	$(BIN)/python -m bench.scaling --plots docs/plots
+
+bench-regression: .venv/.synced  ## instructions of codec, call path and index against what is written down; needs valgrind
+	$(BIN)/python -m bench.regression
+
+bench-processes: .venv/.synced  ## two worker processes against one, for handlers that compute, side by side in one run
+	$(BIN)/python -m bench.workers
+
 interop: .venv/.synced       ## engines' own publishers and a whole vLLM on the CPU; up to 4 GB in .interop, from a package index
 	$(BIN)/python -m interop
 
@@ -46,5 +57,6 @@ clean:
 .venv/.synced: $(PROJECTS)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv sync --quiet --inexact
+	$(BIN)/uv sync --quiet --inexact --compile-bytecode
+	$(BIN)/python -m compileall -q core/src plugins/*/src
 	@touch $@

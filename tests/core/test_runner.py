@@ -102,6 +102,24 @@ def test_a_request_whose_time_has_passed_is_not_started(desk: Desk) -> None:
     assert ran == []
 
 
+def test_a_service_is_told_what_is_left_of_the_time_of_a_request_that_waited(desk: Desk) -> None:
+    """So that what it asks of others meanwhile ends with it."""
+    told: list[float] = []
+
+    def service(request: kt.Request) -> kt.Response:
+        told.append(request.timeout_s)
+        desk.gate.wait(WAIT_S)
+        return kt.Response.okay()
+
+    runner = desk.runner(service, workers=1)
+    runner.start(kt.Request("first", timeout_s=60.0), desk.answers.append)
+    runner.start(kt.Request("second", timeout_s=60.0), desk.answers.append)
+    until(lambda: told, "the first one began")
+    threading.Timer(0.1, desk.gate.set).start()
+    until(desk.has(2), "both were answered")
+    assert 0 < told[1] <= 59.9
+
+
 def test_a_full_queue_is_answered_busy(desk: Desk) -> None:
     """At once, and nothing of it runs."""
     runner = desk.runner({"wait": desk.wait}, workers=1, queue_limit=1)

@@ -130,6 +130,14 @@ def test_an_old_request_waits_an_hour_and_means_the_first_processor() -> None:
     assert request == Request("ping", timeout_s=DEFAULT_TIMEOUT_S, framing="basic")
 
 
+def test_a_basic_clients_request_that_is_passed_on_stays_one() -> None:
+    """Whatever the framing of the message that it is passed on in."""
+    passed_on = encode_request(MsgpackCodec(), Request("learn", framing="basic"))
+    request = decode_request(MsgpackCodec(), passed_on, "improved")
+    assert isinstance(request, Request)
+    assert request.framing == "basic"
+
+
 def test_more_than_the_limit_is_refused_undecoded() -> None:
     """With the code that says so."""
     with pytest.raises(BadRequest) as refused:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 from attrs import evolve
 
@@ -29,6 +31,11 @@ def make_processor(spec: str, settings: ProcessorSettings) -> Processor:
     if separator and _is_made(found):
         raise InvalidSetting(f"processor {spec!r} is made already, and has an id; it cannot be given {processor_id!r}")
     return _call_factory(spec, found, settings)
+
+
+def own_file(folder: Path, spec: str) -> Path:
+    """The file that the processor of a spec has for itself in a folder: by its id, or else by the whole spec."""
+    return folder / f"{quote(spec.partition('=')[0], safe='')}.db"
 
 
 def _import_object(spec: str) -> Any:

@@ -13,6 +13,8 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from attrs import evolve
+
 from kato_transport.batch import BATCH, Batch, Item
 from kato_transport.compression import installed
 from kato_transport.contracts import ServerOptions, Service
@@ -33,6 +35,9 @@ from kato_transport.once import OnceOnly, Reply
 from kato_transport.workers import AGAIN, Job, Workers
 
 log = logging.getLogger("kato_transport.server")
+
+BRIEF_S = 0.01
+"""What a request may have waited without its service being told."""
 
 BUSY = Response.refusal("the server's queue, or this client's share of it, is full; try again later", ErrorCode.BUSY)
 CLOSING = Response.refusal("the server is shutting down; try again later", ErrorCode.BUSY)
@@ -105,10 +110,14 @@ class Runner:
         return ended
 
     def _in_time(self, request: Request, deadline: float) -> Response:
-        """The answer of a request that has waited, unless the drain time, or its caller's, is over."""
+        """The answer of a request that has waited, unless the drain time, or its caller's, is over; of the latter the service
+        is told what is left."""
         if self._closed:
             return CLOSING
-        return self.answer(request) if time.monotonic() < deadline else _too_late(request)
+        left_s = deadline - time.monotonic()
+        if left_s <= 0:
+            return _too_late(request)
+        return self.answer(request if request.timeout_s - left_s < BRIEF_S else evolve(request, timeout_s=left_s))
 
     def _drop(self, job: Job) -> None:
         """Have a job that was never started say so."""

@@ -123,6 +123,13 @@ class Settings:
         _not_negative,
     )
     workers: int = var("KATO_TRANSPORT_WORKERS", 8, int, "Threads of a server for handlers that are not inline.", _positive)
+    processes: int = var(
+        "KATO_TRANSPORT_PROCESSES",
+        1,
+        int,
+        "Processes that share a server's processors; 1: the server itself.",
+        _positive,
+    )
     queue_limit: int = var(
         "KATO_TRANSPORT_QUEUE_LIMIT",
         1000,

@@ -1,7 +1,8 @@
 """The message maps on the wire, old and new: `Request` and `Response` to maps and back.
 
 A request is `{"method", "params"}` and may carry `id` or `request_id` (comes back as `request_id`), `processor_id`,
-`timeout_s` (what is left of the caller's time), `trace`, `once`, `accept` and `buffers`; unknown keys are ignored.
+`timeout_s` (what is left of the caller's time), `trace`, `once`, `accept`, `buffers` and `framing` (of the client for whom
+it is passed on, where that is not the message's own); unknown keys are ignored.
 A heartbeat is `{"type": "heartbeat", "timestamp"}`. Source: the KATO contract, "Framing", and design, "Wire".
 
 Transports whose messages have frames hand in a list: large bytes are put there, or taken from there, instead of travelling
@@ -78,6 +79,8 @@ def encode_request(
         message["accept"] = request.accept
     if request.processor_id:
         message["processor_id"] = request.processor_id
+    if request.framing == "basic":
+        message["framing"] = request.framing
     if request.request_id is not None:
         message["id"] = request.request_id
     if request.trace:
@@ -143,6 +146,8 @@ def take_buffers(message: dict[Any, Any], envelope: list[bytes], limit: int) -> 
 
 def request_from_map(message: Mapping[Any, Any], framing: Framing = "improved") -> Request:
     """The request in a decoded map, whose buffers have been taken; `BadRequest` says what is wrong with it."""
+    if message.get("framing") == "basic":
+        framing = "basic"
     request_id = _request_id(message)
     if message.get("buffers"):
         raise BadRequest("the message names buffers; this transport carries none", request_id)

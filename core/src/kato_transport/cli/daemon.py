@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -30,6 +31,26 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
     return stop
+
+
+def stop_with_parent(stop: threading.Event, within_s: float) -> threading.Event:
+    """Have the end of standard input set `stop`: the process that held its other end is gone, however it ended.
+
+    What has not ended `within_s` after that is ended here, as nobody is left who could. Gives an event that says that this
+    is why.
+    """
+    orphaned = threading.Event()
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):
+            continue
+        orphaned.set()
+        stop.set()
+        time.sleep(within_s)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="kato-parent", daemon=True).start()
+    return orphaned
 
 
 def log_to_stderr(level: str) -> None:

@@ -12,9 +12,11 @@ from typing import Any
 import click
 
 import kato_transport as kt
-from kato_transport.cli.daemon import log_to_stderr, say_ready, stop_on_signals
+from kato_transport.cli.daemon import log_to_stderr, say_ready, stop_on_signals, stop_with_parent
 from kato_transport.endpoints import default_endpoint
-from kato_transport.processor_specs import make_processor
+from kato_transport.processes.sharing import leave, shared
+from kato_transport.processes.worker import GRACE_S
+from kato_transport.processor_specs import make_processor, own_file
 from kato_transport.processors import ProcessorSettings
 from kato_transport.settings import Settings
 
@@ -37,7 +39,19 @@ log = logging.getLogger("kato_transport.serve")
     metavar="[ID=]NAME | [ID=]MODULE:FACTORY",
     help=f"What answers; may be given several times. By default {DEFAULT_PROCESSOR}.",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="File in which the processors keep what they learn.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Where the processors keep what they learn: a file; with --workers, a folder.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes that share the processors, at most one for each; 1: this one has them all. By default "
+    "KATO_TRANSPORT_PROCESSES. The threads of each are something else: KATO_TRANSPORT_WORKERS.",
+)
+@click.option("--as-worker", is_flag=True, hidden=True, help="As one of the processes that --workers starts.")
 def command(
     transport: str | None,
     host: str,
@@ -47,6 +61,8 @@ def command(
     no_rest: bool,
     processors: tuple[str, ...],
     data: Path | None,
+    workers: int | None,
+    as_worker: bool,
 ) -> None:
     """Run processors behind a transport and the REST gateway until SIGINT or SIGTERM, then drain and exit.
 
@@ -58,32 +74,50 @@ def command(
     settings = Settings.from_env()
     log_to_stderr(settings.log_level)
     stop = stop_on_signals()
+    orphaned = stop_with_parent(stop, settings.drain_s + GRACE_S) if as_worker else None
     sys.path.insert(0, os.getcwd())  # module:factory may lie where the command is given
     chosen = kt.registry().transport(transport or settings.transport)
     rest_port_or_default = settings.rest_port if rest_port is None else rest_port
     if endpoint is None:
         endpoint = default_endpoint(chosen, host, settings.zmq_port if zmq_port is None else zmq_port, rest_port_or_default)
     is_gateway_itself = chosen.schemes[0] == "http"
+    specs = processors or (DEFAULT_PROCESSOR,)
+    processes = min(workers or settings.processes, len(specs))
+    threads = settings.workers + (len(specs) if processes > 1 else 0)  # a call that is passed on holds one meanwhile
     with ExitStack() as running:
-        served = [_processor(running, spec, settings, data) for spec in processors or (DEFAULT_PROCESSOR,)]
-        server = running.enter_context(kt.serve(served, endpoint, transport=chosen.name))
+        served: Any
+        if processes > 1:
+            served = running.enter_context(shared(specs, processes, data, settings, threads))
+        else:
+            served = [_processor(running, spec, settings, data, as_worker) for spec in specs]
+        server = running.enter_context(kt.serve(served, endpoint, transport=chosen.name, workers=threads))
         rest = server.endpoint if is_gateway_itself else None
         if not no_rest and not is_gateway_itself and _has_gateway(asked_for=rest_port is not None):
             rest_endpoint = f"http://{f'[{host}]' if ':' in host else host}:{rest_port_or_default}"
             gateway = kt.gateway(rest_endpoint, server.endpoint, upstream_transport=chosen.name)
             rest = running.enter_context(gateway).endpoint
-        zmq = None if is_gateway_itself else server.endpoint
-        say_ready(transport=chosen.name, zmq=zmq, rest=rest)
+        if not as_worker:
+            say_ready(transport=chosen.name, zmq=None if is_gateway_itself else server.endpoint, rest=rest)
         stop.wait()
         log.info("draining")
+    if orphaned is not None and orphaned.is_set():
+        leave(server.endpoint)
 
 
-def _processor(running: ExitStack, spec: str, settings: Settings, data: Path | None) -> Any:
-    processor = make_processor(spec, ProcessorSettings(genome=settings.manifest, data=data))
+def _processor(running: ExitStack, spec: str, settings: Settings, data: Path | None, apart: bool) -> Any:
+    processor = make_processor(spec, ProcessorSettings(genome=settings.manifest, data=_data(spec, data, apart)))
     close = getattr(processor, "close", None)
     if close is not None:
         running.callback(close)
     return processor
+
+
+def _data(spec: str, data: Path | None, apart: bool) -> Path | None:
+    """The one file of all processors; in worker processes, or where these have been before, each has a file in a folder."""
+    if data is None:
+        return None
+    own = own_file(data, spec)
+    return own if apart or own.exists() else data
 
 
 def _has_gateway(asked_for: bool) -> bool:
