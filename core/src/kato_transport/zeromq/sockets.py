@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import socket as unix
 import time
 from contextlib import suppress
@@ -18,6 +19,7 @@ import zmq
 
 from kato_transport.errors import BindFailed, ConnectFailed, InvalidSetting
 from kato_transport.zeromq.context import current_context
+from kato_transport.zeromq.frames import Sock
 from kato_transport.zeromq.inherited import served
 
 RECONNECT_MS = 10
@@ -30,7 +32,7 @@ KNOCK_MS = 100
 LAST_PORT = 65_535
 READING_S = 0.05
 """What a client gets to read a last answer before the connection goes."""
-Sock = zmq.Socket[bytes]
+_monitors = itertools.count()
 _MALFORMED = (errno.EINVAL, errno.EPROTONOSUPPORT, zmq.ENOCOMPATPROTO)
 
 
@@ -47,7 +49,7 @@ def client_socket(kind: int, endpoint: str, max_message_bytes: int, events: int,
     for name, value in options.items():
         setattr(sock, name, value)
     try:
-        monitor = sock.get_monitor_socket(events)  # before connecting, so that nothing is missed
+        monitor = _monitor(sock, events)  # before connecting, so that nothing is missed
     except zmq.ZMQError as exc:
         sock.close()
         raise ConnectFailed(f"no socket for {endpoint}: {exc}; nothing was sent") from exc
@@ -99,7 +101,7 @@ def close_server(sock: Sock, just_answered: bool) -> None:
         time.sleep(READING_S)
     served.discard(sock)
     try:
-        monitor = sock.get_monitor_socket(zmq.EVENT_CLOSED)
+        monitor = _monitor(sock, zmq.EVENT_CLOSED)
     except zmq.ZMQError:  # no descriptors are left to wait with
         sock.close()
         return
@@ -151,16 +153,6 @@ def bound_endpoint(sock: Sock) -> str:
     return found.rstrip(b"\0").decode()
 
 
-def readable(sock: Sock) -> bool:
-    """Whether a message can be received at once."""
-    return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
-
-
-def writable(sock: Sock) -> bool:
-    """Whether a message can be sent at once."""
-    return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
-
-
 def descriptor(sock: Sock) -> int:
     """The file descriptor that becomes readable when the socket's state changes: edge-triggered, see libzmq `ZMQ_FD`."""
     return int(sock.getsockopt(zmq.FD))
@@ -176,6 +168,12 @@ def _socket(kind: int, endpoint: str, max_message_bytes: int) -> Sock:
     sock.tcp_keepalive_idle = 60
     sock.ipv6 = "[" in endpoint
     return sock
+
+
+def _monitor(sock: Sock, events: int) -> Sock:
+    """At an address of its own: pyzmq names it by the descriptor, which the socket before may have had, and libzmq may not have
+    let go of that one's monitor yet."""
+    return sock.get_monitor_socket(events, f"inproc://monitor-{next(_monitors)}")
 
 
 def hard_limit(max_message_bytes: int) -> int:
