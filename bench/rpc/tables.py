@@ -1,0 +1,72 @@
+"""What a run comes to, for people: a table for each case, what failed, and the targets."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from bench.report import Target, table, targets
+from bench.rounds import Ratio
+from bench.rpc.cases import CASES, Case
+from bench.rpc.measure import Figures, Found
+from bench.rpc.roster import ASYNC, BASIC, INLINE, MORE_WORKERS, POOLED, RAW
+
+COLUMNS: Final = {
+    "p50, µs": "p50_us",
+    "p99, µs": "p99_us",
+    "requests/s": "per_s",
+    "CPU per request, µs": "cpu_us",
+    "server's memory, MiB": "memory_mib",
+}
+TARGETS: Final = (
+    (Target("improved, sync, p50", "≤", 1.15), "one", INLINE),
+    (Target("improved, 8 threads, requests/s", "≥", 0.90), "threads", INLINE),
+    (Target("improved, 64 in flight, call_many, requests/s", "≥", 0.75), "flight", INLINE),
+    (Target("improved, 64 in flight, asyncio, requests/s", "≥", 0.70), "flight", ASYNC),
+    (Target("improved, pooled handlers, sync, p50", "≤", 1.6), "one", POOLED),
+    (Target("basic, sync, p50", "≤", 1.15), "one", BASIC),
+    (Target("a handler sleeping 2 ms, 64 in flight, 8 workers, requests/s", "≥", 8), "sleep", POOLED),
+    (Target("the same with 32 workers", "≥", 8), "sleep", MORE_WORKERS),
+    (Target("10 MB of bytes, p50", "≤", 1.0), "10MB", INLINE),
+)
+"""Each with its case and subject; all are to raw + msgspec, which serves by one thread."""
+
+
+def report(found: Found) -> str:
+    cases = [case for case in CASES if case.name in found.figures]
+    return "\n\n".join([*(part for case in cases for part in _case(case, found)), "## Targets", target_table(found)])
+
+
+def target_table(found: Found) -> str:
+    return targets((target, _measured(found, case, subject)) for target, case, subject in TARGETS)
+
+
+def _measured(found: Found, case: str, subject: str) -> float | None:
+    figure = next(one.figure for one in CASES if one.name == case)
+    ratio = ratio_to_raw(found.figures.get(case, {}), subject, figure)
+    return ratio.median if ratio else None
+
+
+def ratio_to_raw(figures: dict[str, Figures], subject: str, figure: str) -> Ratio | None:
+    mine, raw = (figures.get(name, {}).get(figure, []) for name in (subject, RAW))
+    return Ratio.of(mine, raw) if len(mine) == len(raw) else None
+
+
+def _case(case: Case, found: Found) -> Iterator[str]:
+    figures = found.figures[case.name]
+    decides = next(title for title, figure in COLUMNS.items() if figure == case.figure)
+    yield f"### {case.title}"
+    rows = [_row(name, case, figures, found.how[case.name][name]) for name in figures]
+    yield table(["subject", *COLUMNS, f"{decides.partition(',')[0]}, ratio to raw"], rows)
+    for name, why in found.failures[case.name].items():
+        yield f"{name}: no figures, as it failed: {why}"
+
+
+def _row(name: str, case: Case, figures: dict[str, Figures], how: str) -> Sequence[str]:
+    cells = [_shown(figures[name].get(figure, [])) for figure in COLUMNS.values()]
+    return [f"{name} ({how})" if how else name, *cells, str(ratio_to_raw(figures, name, case.figure) or "-")]
+
+
+def _shown(each: Sequence[float]) -> str:
+    return f"{statistics.median(each):,.0f}" if each else "-"
