@@ -6,7 +6,8 @@ Raw is a DEALER and a ROUTER with one codec and nothing else, and serves by one 
 each, and peers' have an environment of their own in `.peers/`, made when it is missing; what cannot be had is said and left
 out. In each round every subject has a turn at the case while all others wait, so that a noisy moment hits all of them;
 ratios are of figures of one round, and the medians of the rounds are the result. Each turn begins with a call whose answer
-is checked, and 50 ms that do not count. No round of a case begins after its share of `--minutes`.
+is checked, and 50 ms that do not count. No round of a case begins after its share of
+what is left of `--minutes`.
 
 CPU time is that of client and server together; memory is the most that the server had at once. What can have several calls
 in flight on one thread does so where 64 are; else 64 threads make one at a time. `--only` may be told several times; the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from typing import Any
@@ -31,14 +32,15 @@ class Found:
 
 
 def measure(pairs: Sequence[tuple[Case, Sequence[Subject]]], count: int, seconds: float, last_after_s: float) -> Found:
-    """So many rounds of each case, or fewer where time runs out; every case has its share of it."""
-    found = Found()
+    """So many rounds of each case, or fewer where time runs out; every case has its share of what is left."""
+    found, began = Found(), time.monotonic()
     with ExitStack() as stack:
         subjects = {subject.name: subject for _, some in pairs for subject in some}
         running = {name: stack.enter_context(closing(Running(subject))) for name, subject in subjects.items()}
-        for case, some in pairs:
+        for number, (case, some) in enumerate(pairs):
             print(f"{case.title} …", file=sys.stderr)
-            _rounds(case, [running[subject.name] for subject in some], count, seconds, last_after_s / len(pairs), found)
+            share_s = (last_after_s - (time.monotonic() - began)) / (len(pairs) - number)
+            _rounds(case, [running[subject.name] for subject in some], count, seconds, share_s, found)
     return found
 
 

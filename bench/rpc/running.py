@@ -97,8 +97,10 @@ class Running:
         for client in self._clients[count:]:
             client.close()
         del self._clients[count:]
-        while len(self._clients) < count:
-            self._clients.append(self._client())
+        new = [self._client() for _ in range(count - len(self._clients))]
+        self._clients += new
+        for client in new:  # which start side by side
+            client.hear()
         return self._clients
 
     def server_pids(self) -> list[int]:
@@ -116,6 +118,4 @@ class Running:
 
     def _client(self) -> Driver:
         found = f"{self.subject.module}:{self.subject.client}"
-        client = Driver(self.subject.python, "bench.rpc.driver.client", found, self.subject.variant, self._endpoint)
-        client.hear()
-        return client
+        return Driver(self.subject.python, "bench.rpc.driver.client", found, self.subject.variant, self._endpoint)
