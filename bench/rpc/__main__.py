@@ -1,13 +1,12 @@
 """Calls over every transport, beside raw pyzmq and beside peers, side by side in one run.
 
-    python -m bench.rpc [--only SUBJECT/CASE]... [--rounds 5] [--seconds 0.25] [--minutes 7] [--no-peers] [--json FILE]
+    python -m bench.rpc [--only SUBJECT/CASE]... [--rounds 7] [--seconds 0.1] [--minutes 7] [--no-peers] [--json FILE]
 
 Raw is a DEALER and a ROUTER with one codec and nothing else, and serves by one thread. Server and client are a process
 each, and peers' have an environment of their own in `.peers/`, made when it is missing; what cannot be had is said and left
-out. In each round every subject has a turn at the case while all others wait, so that a noisy moment hits all of them;
-ratios are of figures of one round, and the medians of the rounds are the result. Each turn begins with a call whose answer
-is checked, and 50 ms that do not count. No round of a case begins after its share of
-what is left of `--minutes`.
+out. In each round every subject has a turn at the case while all others wait, between two turns of raw + msgspec; the ratio
+is to these two, and the medians of the rounds are the result. Each turn begins with a call whose answer is checked, and
+50 ms that do not count. No round of a case begins after its share of what is left of `--minutes`.
 
 CPU time is that of client and server together; memory is the most that the server had at once. What can have several calls
 in flight on one thread does so where 64 are; else 64 threads make one at a time. `--only` may be told several times; the
@@ -49,8 +48,8 @@ def chosen(only: Sequence[str], subjects: Sequence[Subject]) -> Pairs:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], metavar="SUBJECT/CASE")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=0.25, help="of a turn")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.1, help="of a turn")
     parser.add_argument("--minutes", type=float, default=7.0, help="after which no other round is begun")
     parser.add_argument("--no-peers", action="store_true", help="neither install nor measure them")
     parser.add_argument("--quick", action="store_true", help="one round of short turns without peers: does everything work?")

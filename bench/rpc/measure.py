@@ -1,4 +1,8 @@
-"""Rounds: in each, every subject has a turn at a case, alone, while all others wait."""
+"""Rounds: in each, every subject has a turn at a case, alone, between two turns of raw pyzmq, while all others wait.
+
+Cores of a shared machine may be twice as fast a second later. What a subject is compared with is the mean of the turns just
+before and just after its own.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +26,41 @@ Figures = dict[str, list[float]]
 
 
 @frozen
+class Turn:
+    figures: dict[str, float]
+    how: str
+
+
+@frozen
 class Found:
+    """Everything by case and subject."""
+
     figures: dict[str, dict[str, Figures]] = Factory(dict)
-    """By case and subject."""
+    beside: dict[str, dict[str, list[float]]] = Factory(dict)
+    """Raw's figure beside each of the subject's that decides."""
     how: dict[str, dict[str, str]] = Factory(dict)
-    """By case and subject, how calls came to be in flight together."""
+    """What was done to have calls in flight together."""
     failures: dict[str, dict[str, str]] = Factory(dict)
-    """By case and subject, why there are no figures."""
+    """Why there are no figures."""
+
+    def keep(self, case: Case, subject: Subject, turn: Turn, raw: Sequence[Turn]) -> None:
+        """What a turn gave, and what raw gave beside it."""
+        mine = self.figures.setdefault(case.name, {}).setdefault(subject.name, {})
+        for figure, value in turn.figures.items():
+            mine.setdefault(figure, []).append(value)
+        yardstick = statistics.mean(one.figures[case.figure] for one in raw)
+        self.beside.setdefault(case.name, {}).setdefault(subject.name, []).append(yardstick)
+        self.how.setdefault(case.name, {})[subject.name] = turn.how
+
+    def drop(self, case: Case, subject: Subject, why: str) -> None:
+        """All of a case, where a subject failed once."""
+        self.failures.setdefault(case.name, {})[subject.name] = why
+        for kept in (self.figures, self.beside):
+            kept.get(case.name, {}).pop(subject.name, None)
 
 
 def measure(pairs: Sequence[tuple[Case, Sequence[Subject]]], count: int, seconds: float, last_after_s: float) -> Found:
-    """So many rounds of each case, or fewer where time runs out; every case has its share of what is left."""
+    """So many rounds of each case, whose first subject is the yardstick; fewer where a case's share of the time runs out."""
     found, began = Found(), time.monotonic()
     with ExitStack() as stack:
         subjects = {subject.name: subject for _, some in pairs for subject in some}
@@ -45,27 +73,25 @@ def measure(pairs: Sequence[tuple[Case, Sequence[Subject]]], count: int, seconds
 
 
 def _rounds(case: Case, running: Sequence[Running], count: int, seconds: float, last_after_s: float, found: Found) -> None:
-    figures, how = found.figures.setdefault(case.name, {}), found.how.setdefault(case.name, {})
-    failures = found.failures.setdefault(case.name, {})
+    raw, *others = running
     for _ in rounds(count, last_after_s):
-        for one in running:
-            name = one.subject.name
-            if name in failures:
+        before = _turn(raw, case, seconds)
+        found.keep(case, raw.subject, before, [before])
+        for one in others:
+            if one.subject.name in found.failures.get(case.name, {}):
                 continue
             try:
-                turn = _turn(one, case, seconds)
+                taken = _turn(one, case, seconds)
             except Failed as exc:
-                failures[name] = str(exc)
-                figures.pop(name, None)
+                found.drop(case, one.subject, str(exc))
                 one.close()
                 continue
-            how[name] = turn.pop("how")
-            for figure, value in turn.items():
-                figures.setdefault(name, {}).setdefault(figure, []).append(value)
+            after = _turn(raw, case, seconds)
+            found.keep(case, one.subject, taken, [before, after])
+            before = after
 
 
-def _turn(running: Running, case: Case, seconds: float) -> dict[str, Any]:
-    """Figures of a subject, and under `how` what it did to have calls in flight."""
+def _turn(running: Running, case: Case, seconds: float) -> Turn:
     clients, seconds = running.clients(case.processes), seconds * case.longer
     for client in clients:
         client.say(method=case.method, size=case.size, threads=case.threads, in_flight=case.in_flight)
@@ -79,13 +105,13 @@ def _turn(running: Running, case: Case, seconds: float) -> dict[str, Any]:
         client.say(seconds=seconds)
     answers = [client.hear(seconds) for client in clients]
     spent = sum(map(cpu_seconds, pids)) - sum(before)
-    return {
-        "how": answers[0]["how"],
+    figures = {
         "per_s": sum(answer["calls"] / answer["seconds"] for answer in answers),
         **_latency(answers),
         "cpu_us": 1e6 * spent / sum(answer["calls"] for answer in answers),
         "memory_mib": sum(map(peak_bytes, server)) / 2**20,
     }
+    return Turn(figures, answers[0]["how"])
 
 
 def _latency(answers: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -9,8 +9,8 @@ from typing import Final
 from bench.report import Target, table, targets
 from bench.rounds import Ratio
 from bench.rpc.cases import CASES, Case
-from bench.rpc.measure import Figures, Found
-from bench.rpc.roster import ASYNC, BASIC, INLINE, MORE_WORKERS, POOLED, RAW
+from bench.rpc.measure import Found
+from bench.rpc.roster import ASYNC, BASIC, INLINE, MORE_WORKERS, POOLED
 
 COLUMNS: Final = {
     "p50, µs": "p50_us",
@@ -44,28 +44,30 @@ def target_table(found: Found) -> str:
 
 def _measured(found: Found, case: str, subject: str) -> float | None:
     figure = next(one.figure for one in CASES if one.name == case)
-    ratio = ratio_to_raw(found.figures.get(case, {}), subject, figure)
+    ratio = ratio_to_raw(found, case, subject, figure)
     return ratio.median if ratio else None
 
 
-def ratio_to_raw(figures: dict[str, Figures], subject: str, figure: str) -> Ratio | None:
-    mine, raw = (figures.get(name, {}).get(figure, []) for name in (subject, RAW))
-    return Ratio.of(mine, raw) if len(mine) == len(raw) else None
+def ratio_to_raw(found: Found, case: str, subject: str, figure: str) -> Ratio | None:
+    """To raw's figures just beside the subject's; pipelined calls cannot be told apart, so that there may be none."""
+    mine = found.figures.get(case, {}).get(subject, {}).get(figure, [])
+    return Ratio.of(mine, found.beside.get(case, {}).get(subject, []))
 
 
 def _case(case: Case, found: Found) -> Iterator[str]:
     figures = found.figures[case.name]
     decides = next(title for title, figure in COLUMNS.items() if figure == case.figure)
     yield f"### {case.title}"
-    rows = [_row(name, case, figures, found.how[case.name][name]) for name in figures]
+    rows = [_row(name, case, found) for name in figures]
     yield table(["subject", *COLUMNS, f"{decides.partition(',')[0]}, ratio to raw"], rows)
-    for name, why in found.failures[case.name].items():
+    for name, why in found.failures.get(case.name, {}).items():
         yield f"{name}: no figures, as it failed: {why}"
 
 
-def _row(name: str, case: Case, figures: dict[str, Figures], how: str) -> Sequence[str]:
-    cells = [_shown(figures[name].get(figure, [])) for figure in COLUMNS.values()]
-    return [f"{name} ({how})" if how else name, *cells, str(ratio_to_raw(figures, name, case.figure) or "-")]
+def _row(name: str, case: Case, found: Found) -> Sequence[str]:
+    figures, how = found.figures[case.name][name], found.how[case.name][name]
+    cells = [_shown(figures.get(figure, [])) for figure in COLUMNS.values()]
+    return [f"{name} ({how})" if how else name, *cells, str(ratio_to_raw(found, case.name, name, case.figure) or "-")]
 
 
 def _shown(each: Sequence[float]) -> str:

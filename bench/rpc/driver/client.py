@@ -30,7 +30,7 @@ from bench.rpc.driver import payload
 from bench.rpc.driver.payload import Params
 
 WARM_S: Final = 0.05
-BATCHES: Final = {"echo": 1000, "nap": 256}
+BATCHES: Final = {"echo": 1000, "nap": 128}
 """Calls that are made in one go where they are pipelined: enough that its beginning and end do not count."""
 
 Call = Callable[[str, Params], Any]
