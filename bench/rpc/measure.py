@@ -29,6 +29,7 @@ Figures = dict[str, list[float]]
 class Turn:
     figures: dict[str, float]
     how: str
+    """What was done to have calls in flight together."""
 
 
 @frozen
@@ -39,7 +40,6 @@ class Found:
     beside: dict[str, dict[str, list[float]]] = Factory(dict)
     """Raw's figure beside each of the subject's that decides."""
     how: dict[str, dict[str, str]] = Factory(dict)
-    """What was done to have calls in flight together."""
     failures: dict[str, dict[str, str]] = Factory(dict)
     """Why there are no figures."""
 

@@ -35,7 +35,20 @@ TARGETS: Final = (
 
 def report(found: Found) -> str:
     cases = [case for case in CASES if case.name in found.figures]
-    return "\n\n".join([*(part for case in cases for part in _case(case, found)), "## Targets", target_table(found)])
+    parts = [part for case in cases for part in _case(case, found)]
+    return "\n\n".join([*parts, "### Ratios to raw + msgspec", summary(found, cases), "### Targets", target_table(found)])
+
+
+def summary(found: Found, cases: Sequence[Case]) -> str:
+    """Of p50, where less is better, or of requests/s."""
+    names = list(dict.fromkeys(name for case in cases for name in found.figures[case.name]))
+    columns = [f"{case.name}, {'p50' if case.figure == 'p50_us' else 'requests/s'}" for case in cases]
+    return table(["subject", *columns], [[name, *(_median(found, case, name) for case in cases)] for name in names])
+
+
+def _median(found: Found, case: Case, name: str) -> str:
+    ratio = ratio_to_raw(found, case.name, name, case.figure)
+    return f"{ratio.median:.2f}" if ratio else "-"
 
 
 def target_table(found: Found) -> str:
