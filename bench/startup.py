@@ -28,7 +28,6 @@ IMPORT: Final = "import kato_transport"
 FIRST_CALL: Final = "import kato_transport, and a first call"
 HELP: Final = "kato-transport --help"
 CALLING: Final = "import sys, kato_transport as kt\nwith kt.connect(sys.argv[1]) as client:\n    client.call('ping')"
-PATIENCE_S: Final = 60.0
 TARGETS: Final = ((Target(FIRST_CALL, "≤", 150, " ms"), FIRST_CALL), (Target(HELP, "≤", 200, " ms"), HELP))
 
 
@@ -60,7 +59,8 @@ def measure(count: int) -> dict[str, list[Took]]:
 
 def _process(arguments: Sequence[str]) -> Took:
     began, spent = time.perf_counter(), _cpu_s()
-    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, cwd=ROOT, timeout=PATIENCE_S)
+    # without a time limit, with which Python would look for its end every 50 ms only
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, cwd=ROOT)
     return Took(1e3 * (time.perf_counter() - began), 1e3 * (_cpu_s() - spent))
 
 
