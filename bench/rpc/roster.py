@@ -42,7 +42,7 @@ class Subject:
 
 
 RAW: Final = "raw + msgspec"
-INLINE, POOLED, ASYNC, MORE_WORKERS = "improved, inline", "improved, pooled", "improved, async client", "improved, 32 workers"
+INLINE, POOLED, ASYNC = "improved, inline", "improved, pooled", "improved, async client"
 BASIC: Final = "basic"
 
 _OURS: Final = "bench.rpc.subjects.ours"
@@ -51,7 +51,6 @@ OWN: Final = (
     Subject(INLINE, _OURS, "improved inline", "PipeliningClient", not_in=["sleep"]),
     Subject(POOLED, _OURS, "improved", "PipeliningClient"),
     Subject(ASYNC, _OURS, "improved inline", "AsyncClient", not_in=["sleep"]),
-    Subject(MORE_WORKERS, _OURS, "improved workers=32", "PipeliningClient", only_in=["sleep"]),
     Subject(BASIC, _OURS, "basic"),
     Subject("memory", _OURS, "memory", "WithServer", serves=False, not_in=["processes"]),
     Subject("rest", _OURS, "rest"),

@@ -10,7 +10,7 @@ from bench.report import Target, table, targets
 from bench.rounds import Ratio
 from bench.rpc.cases import CASES, Case
 from bench.rpc.measure import Found
-from bench.rpc.roster import ASYNC, BASIC, INLINE, MORE_WORKERS, POOLED
+from bench.rpc.roster import ASYNC, BASIC, INLINE, POOLED
 
 COLUMNS: Final = {
     "p50, µs": "p50_us",
@@ -26,8 +26,7 @@ TARGETS: Final = (
     (Target("improved, 64 in flight, asyncio, requests/s", "≥", 0.70), "flight", ASYNC),
     (Target("improved, pooled handlers, sync, p50", "≤", 1.6), "one", POOLED),
     (Target("basic, sync, p50", "≤", 1.15), "one", BASIC),
-    (Target("a handler sleeping 2 ms, 64 in flight, 8 workers, requests/s", "≥", 8), "sleep", POOLED),
-    (Target("the same with 32 workers", "≥", 8), "sleep", MORE_WORKERS),
+    (Target("a handler sleeping 2 ms, 64 in flight, requests/s", "≥", 8), "sleep", POOLED),
     (Target("10 MB of bytes, p50", "≤", 1.0), "10MB", INLINE),
 )
 """Each with its case and subject; all are to raw + msgspec, which serves by one thread."""

@@ -33,7 +33,7 @@ TABLE: dict[str, tuple[str, Any, list[tuple[str, Any]], list[str]]] = {
     f"{P}KEPT_ANSWERS": ("kept_answers", 10_000, [("1", 1)], ["0", "-1", "x"]),
     f"{P}KEPT_BYTES": ("kept_bytes", 67108864, [("1024", 1024)], ["0", "-1", "64M"]),
     f"{P}KEPT_S": ("kept_s", 300.0, [("0.5", 0.5)], ["0", "-1", "x", "nan"]),
-    f"{P}WORKERS": ("workers", 8, [("1", 1)], ["0", "-1", "x"]),
+    f"{P}WORKERS": ("workers", 16, [("1", 1)], ["0", "-1", "x"]),
     f"{P}PROCESSES": ("processes", 1, [("4", 4)], ["0", "-1", "x", "1.5"]),
     f"{P}QUEUE_LIMIT": ("queue_limit", 1000, [("1", 1)], ["0", "-1", "x"]),
     f"{P}DRAIN_S": ("drain_s", 5.0, [("0", 0.0), ("2.5", 2.5)], ["-1", "x", "nan"]),

@@ -1,4 +1,4 @@
-"""This project's transports. A variant is a transport and what its server is told: `improved inline`, `improved workers=32`."""
+"""This project's transports. A variant is a transport and what its server is told: `improved inline`."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ def nap(**params: Any) -> dict[str, Any]:
 def start(variant: str) -> kt.RunningServer:
     transport, _, told = variant.partition(" ")
     methods = {"echo": echo_inline if told == "inline" else echo, "nap": nap}
-    options: dict[str, Any] = {"workers": int(told.partition("=")[2])} if told.startswith("workers=") else {}
     endpoint = {"rest": "http://127.0.0.1:0", "memory": "memory://"}.get(transport, "tcp://127.0.0.1:0")
-    return kt.serve(methods, endpoint, transport=transport, **options)
+    return kt.serve(methods, endpoint, transport=transport)
 
 
 def serve(variant: str, ready: Callable[[str], None]) -> None:

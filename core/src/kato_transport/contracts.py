@@ -78,7 +78,7 @@ class ServerOptions:
     """What a server is told beyond its endpoint and service."""
 
     codec: Codec
-    workers: int = field(default=8, validator=_count)
+    workers: int = field(default=16, validator=_count)
     """Threads for handlers that are not marked `inline`."""
     queue_limit: int = field(default=1000, validator=_count)
     """Requests waiting for a worker; one more is answered `busy`."""
