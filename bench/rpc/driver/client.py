@@ -85,7 +85,7 @@ class Turn:
         self._ready.abort()
 
 
-# --- one thread's part --------------------------------------------------------------------------------------------------
+# --- one thread's part: one call at least, however late it comes to it -------------------------------------------------
 
 
 def one_by_one(client: Any, turn: Turn) -> None:
@@ -99,7 +99,7 @@ def one_by_one(client: Any, turn: Turn) -> None:
 
 def _timed(call: Call, turn: Turn, until: float) -> list[int]:
     method, params, clock, took, until_ns = turn.method, turn.params, time.perf_counter_ns, list[int](), int(until * 1e9)
-    while (began := clock()) < until_ns:
+    while (began := clock()) < until_ns or not took:
         call(method, params)
         took.append(clock() - began)
     return took
@@ -111,7 +111,7 @@ def many_at_once(client: Any, turn: Turn) -> None:
         for answer in make(turn.method, turn.params, turn.in_flight):
             turn.check(answer)
         turn.wait()
-        while time.perf_counter() < turn.until:
+        while time.perf_counter() < turn.until or not done:
             make(turn.method, turn.params, batch)
             done += batch
     turn.add(done, [])
@@ -134,7 +134,7 @@ async def _tasks(call: Callable[[str, Params], Awaitable[Any]], turn: Turn, unti
     method, params, clock, took, until_ns = turn.method, turn.params, time.perf_counter_ns, list[int](), int(until * 1e9)
 
     async def one_by_one() -> None:
-        while (began := clock()) < until_ns:
+        while (began := clock()) < until_ns or not took:
             await call(method, params)
             took.append(clock() - began)
 
