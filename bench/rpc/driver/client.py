@@ -85,7 +85,7 @@ class Turn:
         self._ready.abort()
 
 
-# --- one thread's part: one call at least, however late it comes to it -------------------------------------------------
+# --- one thread's part: one call at least, however late it comes to it -----------------------------------------------
 
 
 def one_by_one(client: Any, turn: Turn) -> None:
