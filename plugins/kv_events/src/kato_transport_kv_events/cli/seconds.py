@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ class Seconds(click.FloatRange):
     def __init__(self, *, min_open: bool = False) -> None:
         super().__init__(min=0, max=threading.TIMEOUT_MAX, min_open=min_open)
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number: float = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{value!r} is no number of seconds.", param, ctx)
