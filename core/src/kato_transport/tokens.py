@@ -43,10 +43,12 @@ class TokenIds(Sequence[TokenId]):
         Raises `DecodeError` where one is none.
         """
         ids: list[Any] = self._unpacked()
+        made = array("I")
         try:
-            return array("I", chain.from_iterable(ids) if ids and type(ids[0]) is tuple else ids)
+            made.fromlist([*chain.from_iterable(ids)] if ids and type(ids[0]) is tuple else ids)
         except (OverflowError, TypeError) as exc:
             raise DecodeError("token_ids", b"", str(exc), len(ids)) from exc
+        return made
 
     def _unpacked(self) -> list[TokenId]:
         ids: Any = self._ids

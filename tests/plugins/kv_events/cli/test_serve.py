@@ -265,6 +265,7 @@ def test_an_index_is_as_large_as_it_may_be(engine, start, source):
         ("--counting", ["blocks"]),
         ("--max-blocks", ["0", "many"]),
         ("--silence-limit", ["-1", "inf", "nan", "long"]),
+        ("--snapshot-interval", ["-1", "inf", "nan", "1e300", "long"]),
     ],
 )
 def test_settings_that_cannot_be_are_usage_errors(run, option, values):
@@ -272,6 +273,13 @@ def test_settings_that_cannot_be_are_usage_errors(run, option, values):
     for value in values:
         result = run("serve", "--source", "a=tcp://127.0.0.1:9", option, value)
         assert (result.exit_code, option in result.stderr) == (2, True)
+
+
+def test_a_query_waits_for_a_time_that_can_be(run):
+    """Any other is a usage error."""
+    for value in ("0", "-1", "inf", "nan", "long"):
+        result = run("sources", "--endpoint", "http://127.0.0.1:1", "--timeout", value)
+        assert (result.exit_code, "--timeout" in result.stderr) == (2, True)
 
 
 def test_a_start_that_fails_leaves_the_index_of_whoever_runs(engine, start, source, run, tmp_path):

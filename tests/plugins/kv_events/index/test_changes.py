@@ -466,6 +466,34 @@ def test_a_block_size_that_cannot_be_is_a_size_of_which_nothing_is_known(size) -
     assert len(index.resident("a")) == 3
 
 
+@pytest.mark.parametrize("keys", [True, False])
+def test_an_event_may_tell_of_new_blocks_before_known_ones(keys) -> None:
+    """The known ones are there once more, and nothing is left of having taken them for new."""
+    index = stored(70, keys=keys)
+    remove(index, "a", *range(32))
+    store(index, "a", range(70), IDS[:140])
+    assert index.resident("a") == {("GPU", None, name): 1 if name < 32 else 2 for name in range(70)}
+    assert (index.stats().blocks, index.stats().names, index.stats().segments) == (70, 70, 3)
+    assert [pod.blocks for pod in index.match_hashes(range(70)).pods] == [70]
+    for _ in range(2):
+        remove(index, "a", *range(70))
+    assert (index.stats().blocks, index.stats().names, index.stats().segments) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("keys", [True, False])
+@pytest.mark.parametrize("again", [1, 31, 32, 69])
+def test_a_hash_may_be_told_of_twice_in_one_event_of_many(again, keys) -> None:
+    """Which of its blocks is meant then is not known; how often it is there is."""
+    index = BlockIndex(keys=keys)
+    names = [*range(again), 0, *range(again + 1, 70)]
+    store(index, "a", names, IDS[:140])
+    assert index.resident("a") == {("GPU", None, name): names.count(name) for name in names}
+    assert (index.stats().blocks, index.stats().names, index.stats().resident) == (69, 69, 69)
+    for _ in range(2):
+        remove(index, "a", *dict.fromkeys(names))
+    assert (index.stats().blocks, index.stats().names, index.stats().segments) == (0, 0, 0)
+
+
 def test_a_hash_may_be_told_of_twice_in_one_event() -> None:
     index = BlockIndex()
     store(index, "a", (0, 1, 0, 1, 0), [*IDS[:4], *IDS[:4], *IDS[:2]])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import zmq
@@ -200,6 +201,17 @@ def test_each_rank_has_its_own_ports_and_numbers():
             _, sequence, payload = received(sock)
             assert (sequence, decode_batch(payload).rank) == (0, 2)
         assert [len(replay(endpoint, 0)) for endpoint in engine.replay_endpoints] == [2, 1, 2]
+
+
+def test_many_ranks_find_ports_in_a_row():
+    """However many single ports are taken by others."""
+    with ExitStack() as taken:
+        for _ in range(200):
+            taken.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for _ in range(5):
+            with EventPublisher(ranks=32) as engine:
+                ports = [int(endpoint.rpartition(":")[2]) for endpoint in engine.endpoints]
+                assert ports == list(range(ports[0], ports[0] + 32))
 
 
 def test_a_subscription_is_to_a_prefix_of_the_topic():

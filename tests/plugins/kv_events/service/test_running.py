@@ -60,6 +60,14 @@ def test_what_cannot_be_served_leaves_the_rest_as_it_was(engine):
             assert answer.status == 200
 
 
+@pytest.mark.parametrize("interval_s", [-1.0, float("nan"), float("inf"), 1e300])
+def test_an_index_is_kept_at_times_that_can_be(tmp_path, interval_s):
+    """What nobody could wait for is refused, and nothing is written."""
+    with IndexService(snapshot=tmp_path / "index") as service, pytest.raises(kt.InvalidSetting, match="from 0 on"):
+        service.keep(interval_s)
+    assert not (tmp_path / "index").exists()
+
+
 def test_nothing_is_left_of_it(engine):
     """No thread, and closing twice is no mistake."""
     before = set(threading.enumerate())

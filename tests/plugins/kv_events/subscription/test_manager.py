@@ -31,21 +31,45 @@ def threads():
     return sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("kato-kv-"))
 
 
-def test_many_sources_are_followed_on_one_thread(engine, manager, recorder):
-    """Each has its own numbers, state and blocks."""
-    publishers = [engine() for _ in range(20)]
-    before = threads()
-    for number, publisher in enumerate(publishers):
-        publisher.publish(stored(number))
-        manager.add_source(source(publisher, f"pod-{number}"))
-    assert len(threads()) == len(before) + 1
-    for number, publisher in enumerate(publishers):
-        recorder.comes_to(manager, State.EXACT, number, pod=f"pod-{number}")
-        publisher.skip(stored(100))
-        publisher.publish(stored(101))
-    for number in range(20):
-        recorder.comes_to(manager, State.EXACT, number, 100, 101, pod=f"pod-{number}")
-    assert [stats.pod for stats in manager.stats()] == sorted(f"pod-{number}" for number in range(20))
+PODS, RANKS, BATCHES = 10, 20, 50
+"""Two hundred engines, each with two sockets of its own."""
+
+
+@pytest.fixture
+def descriptors():
+    """As many as the system allows; a few thousand at least."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 16 * PODS * RANKS:
+        pytest.skip(f"this system allows no more than {hard} descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield lambda: len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@needs_descriptors
+def test_hundreds_of_sources_are_followed_on_one_thread(engine, recorder, descriptors):
+    """Each has its own numbers, state and blocks; every batch is told once, and at the end nothing is left of any."""
+    publishers = [engine(ranks=RANKS) for _ in range(PODS)]
+    everywhere = [(number, rank) for number in range(PODS) for rank in range(RANKS)]
+    before, open_before = threads(), descriptors()
+    with KVEventManager([recorder], settings=QUICK) as manager:
+        for number, publisher in enumerate(publishers):
+            publisher.publish(stored(0), rank=number)  # of one rank, before anybody listens
+            manager.add_source(source(publisher, f"pod-{number}", ranks=RANKS))
+        assert len(threads()) == len(before) + 1
+        until(lambda: all(stats.state is State.EXACT for stats in manager.stats()), "not all sources became exact", 30.0)
+        for block in range(BATCHES):
+            for number, rank in everywhere:
+                tell = publishers[number].skip if block == rank else publishers[number].publish
+                tell(stored(block, token_ids=range(16), block_size=16), rank=rank)
+        for number, rank in everywhere:
+            recorder.comes_to(manager, State.EXACT, *range(BATCHES), pod=f"pod-{number}", rank=rank)
+        assert len(threads()) == len(before) + 1
+        assert len(recorder.events) == len(everywhere) * BATCHES + PODS
+        assert [(stats.held, stats.missed_batches) for stats in manager.stats()] == [(0, 0)] * len(everywhere)
+    until(lambda: descriptors() <= open_before, "descriptors were left open")
+    assert threads() == before
 
 
 def test_only_so_many_replays_are_under_way_at_once(engine, closing, recorder):

@@ -67,9 +67,10 @@ def test_ranks_are_a_port_apart():
 
 
 def test_ranks_need_a_port_to_count_from():
-    """A path has none."""
-    with pytest.raises(kt.InvalidSetting, match="ranks need a port to count from"):
-        Source.parse("a=ipc:///tmp/x,ranks=2").parts()
+    """A path has none, and port 0 would be another one for each."""
+    for text in ("a=ipc:///tmp/x,ranks=2", "a=tcp://*:0,ranks=2", "a=tcp://h:1,replay=tcp://h:0,ranks=2"):
+        with pytest.raises(kt.InvalidSetting, match="ranks need a port to count from"):
+            Source.parse(text).parts()
 
 
 @pytest.mark.parametrize(

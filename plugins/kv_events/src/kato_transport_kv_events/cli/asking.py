@@ -13,6 +13,7 @@ from attrs import frozen
 
 import kato_transport as kt
 from kato_transport.endpoints import http_address
+from kato_transport_kv_events.cli.seconds import Seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,7 +26,7 @@ def query_options(function: F) -> F:
         click.option(
             "--timeout",
             "timeout_s",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Seconds(min_open=True),
             default=5.0,
             show_default=True,
             help="Seconds to wait for the answer.",

@@ -16,6 +16,7 @@ from kato_transport.endpoints import default_endpoint, http_endpoint
 from kato_transport.settings import Settings
 from kato_transport_kv_events.cli.happenings import Listening, tell_of_progress
 from kato_transport_kv_events.cli.output import Output
+from kato_transport_kv_events.cli.seconds import Seconds
 from kato_transport_kv_events.cli.sourcing import source_options, sourcing
 from kato_transport_kv_events.index.block_index import MAX_BLOCKS, BlockIndex
 from kato_transport_kv_events.stream import StreamSettings
@@ -35,7 +36,7 @@ log = logging.getLogger("kato_transport.kv_events")
 @click.option(
     "--snapshot-interval",
     "snapshot_interval_s",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=60.0,
     show_default=True,
     help="Seconds between two saves; 0: only at the end.",
@@ -53,7 +54,7 @@ log = logging.getLogger("kato_transport.kv_events")
 @click.option(
     "--silence-limit",
     "silence_limit_s",
-    type=float,
+    type=Seconds(),
     default=0.0,
     show_default=True,
     help="Seconds of silence after which an engine is stale; 0: never.",
@@ -79,7 +80,7 @@ def command(
     stderr. A second signal ends it at once.
     """
     index = BlockIndex(counting=counting, max_blocks=max_blocks)
-    following = _stream_settings(silence_limit_s)
+    following = StreamSettings(silence_limit_s=silence_limit_s)
     settings = Settings.from_env()
     log_to_stderr(settings.log_level)
     stop = stop_on_signals()
@@ -101,13 +102,6 @@ def command(
         stop.wait()
         log.info("draining")
     output.check()
-
-
-def _stream_settings(silence_limit_s: float) -> StreamSettings:
-    try:
-        return StreamSettings(silence_limit_s=silence_limit_s)
-    except ValueError as exc:
-        raise click.BadParameter(f"{exc}; expected seconds from 0 on", param_hint="--silence-limit") from exc
 
 
 def _service(index: BlockIndex, **options: Any) -> IndexService:

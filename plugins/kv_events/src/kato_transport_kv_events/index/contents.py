@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from kato_transport.events import BlockHash
-from kato_transport_kv_events.index.keys import Shape, key_at, root_key
-from kato_transport_kv_events.index.segment import Alias, Orphan, Segment
+from kato_transport_kv_events.index.keys import Shape, key_at, pack, root_key
+from kato_transport_kv_events.index.segment import LONGEST, Alias, Orphan, Segment
 
 
 class SpaceKey(NamedTuple):
@@ -71,14 +71,33 @@ class Contents:
     def add(self, space: Space, hashes: tuple[BlockHash, ...], keys: bytes = b"", orphan: Orphan | None = None) -> Segment:
         """A segment of blocks that are nowhere yet."""
         segment = Segment(space, hashes, keys, orphan)
-        segment.slot = len(self.segments)
-        self.segments.append(segment)
+        self._enlist(segment)
         self._name(segment, hashes)
-        if keys:
-            self.first[key_at(keys, 0)] = segment
         if orphan is not None:
             space.waiting.setdefault(orphan.parent, []).append(segment)
         return segment
+
+    def add_unless_known(self, space: Space, hashes: tuple[BlockHash, ...], keys: Sequence[int]) -> list[Segment]:
+        """Segments of blocks that are nowhere yet; none, and nothing has changed, where a hash is known or comes twice.
+
+        Whether that is so is seen by filing them, as to look before is to look everything up twice.
+        """
+        by_hash, known = space.by_hash, len(space.by_hash)
+        segments: list[Segment] = []
+        for start in range(0, len(hashes), LONGEST):
+            end = start + LONGEST
+            segment = Segment(space, hashes[start:end], pack(keys[start:end]))
+            segments.append(segment)
+            for name in segment.hashes:
+                by_hash.setdefault(name, segment)
+        if len(by_hash) - known != len(hashes):
+            _unfile(by_hash, segments)
+            return []
+        for segment in segments:
+            self._enlist(segment)
+        self.blocks += len(hashes)
+        self.names += len(hashes)
+        return segments
 
     def extend(self, segment: Segment, hashes: tuple[BlockHash, ...], keys: bytes) -> None:
         segment.hashes += hashes
@@ -137,6 +156,12 @@ class Contents:
         own = segment.own = Alias(segment.space, segment.hashes)
         own.held, own.copies, segment.copies = segment.held_by_all(), segment.copies, None
 
+    def _enlist(self, segment: Segment) -> None:
+        segment.slot = len(self.segments)
+        self.segments.append(segment)
+        if segment.keys:
+            self.first[key_at(segment.keys, 0)] = segment
+
     def _name(self, segment: Segment, hashes: tuple[BlockHash, ...]) -> None:
         self.name(segment, segment.space, hashes)
         self.blocks += len(hashes)
@@ -158,3 +183,11 @@ class Contents:
         if last is not segment:
             self.segments[segment.slot] = last
             last.slot = segment.slot
+
+
+def _unfile(by_hash: dict[BlockHash, Segment], segments: Iterable[Segment]) -> None:
+    """Have nothing found in segments that are none after all."""
+    for segment in segments:
+        for name in segment.hashes:
+            if by_hash.get(name) is segment:
+                del by_hash[name]

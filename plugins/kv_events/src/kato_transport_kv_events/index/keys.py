@@ -11,7 +11,7 @@ positions as bigrams (SGLang), which is the same as one token ahead. A block's k
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple
@@ -23,6 +23,8 @@ from kato_transport.events import ExtraKey
 
 KEY_BYTES: Final = 8
 TOKEN_BYTES: Final = array("I").itemsize
+AT_ONCE: Final = 32
+"""Blocks that are cut off together."""
 Extras = Sequence[tuple[ExtraKey, ...] | None]
 """What else than tokens tells blocks apart, for each block."""
 
@@ -64,15 +66,18 @@ def chain(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extra
     """The keys of so many blocks of tokens, chained to `parent`; tokens beyond them are looked ahead at, or passed over."""
     if shape.lookahead or extras is not None:
         return _chain_with(ids, blocks, shape, parent, extras)
-    if len(ids) > blocks * shape.block_size:
-        ids = ids[: blocks * shape.block_size]
-    return chain_plain(ids, shape.block_size, parent)
+    return chain_plain(ids, blocks, shape.block_size, parent)
 
 
-def chain_plain(ids: array[int], block_size: int, parent: int) -> list[int]:
-    """The keys of as many blocks as there are, where they are made of their own tokens alone."""
-    key, digest = parent, xxh3_64_intdigest
-    return [key := digest(block, key) for (block,) in _blocks_of(block_size)(ids)]
+def chain_plain(ids: array[int], blocks: int, block_size: int, parent: int) -> list[int]:
+    """As `chain`, where keys are made of their own blocks' tokens alone."""
+    keys: list[int] = []
+    key, digest, stride = parent, xxh3_64_intdigest, block_size * TOKEN_BYTES
+    for start in range(0, blocks, AT_ONCE):
+        for block in _cutter(stride, min(AT_ONCE, blocks - start))(ids, start * stride):
+            key = digest(block, key)
+            keys.append(key)
+    return keys
 
 
 def _chain_with(ids: array[int], blocks: int, shape: Shape, parent: int, extras: Extras | None) -> list[int]:
@@ -93,9 +98,10 @@ def _packer(count: int) -> Callable[..., bytes]:
     return Struct(f"<{count}Q").pack
 
 
-@lru_cache(maxsize=64)
-def _blocks_of(block_size: int) -> Callable[[array[int]], Iterator[tuple[bytes]]]:
-    return Struct(f"{block_size * TOKEN_BYTES}s").iter_unpack
+@lru_cache(maxsize=1024)
+def _cutter(stride: int, blocks: int) -> Callable[[array[int], int], tuple[bytes, ...]]:
+    """Gives so many blocks from a byte on."""
+    return Struct(f"{stride}s" * blocks).unpack_from
 
 
 def agreeing(one: bytes, other: bytes) -> int:

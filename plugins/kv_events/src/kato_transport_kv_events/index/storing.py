@@ -75,9 +75,11 @@ class Storing:
         if len(hashes) == 1 and append(self._contents, space, holder, event, self._keyed):
             return
         try:
+            if hashes[0] not in space.by_hash and prefill(
+                self._contents, self._marks, space, holder, event, hashes, keyed=self._keyed
+            ):
+                return
             if space.by_hash.keys().isdisjoint(hashes) and len(set(hashes)) == len(hashes):
-                if self._keyed and prefill(self._contents, self._marks, space, holder, event, hashes):
-                    return
                 content = content_of(event) if self._keyed else None
                 self._file_new(space, holder, hashes, event.parent_block_hash, content)
             else:

@@ -90,8 +90,11 @@ class IndexService:
     def keep(self, interval_s: float = 60.0) -> None:
         """Save the index every so often (0: never) and at the end, in the file that it began with.
 
-        To be called once all is served: from then on the file is this service's. Does nothing where there is no file.
+        To be called once all is served: from then on the file is this service's. Does nothing where there is no file;
+        `InvalidSetting` where nobody could wait so long.
         """
+        if not 0 <= interval_s <= threading.TIMEOUT_MAX:
+            raise kt.InvalidSetting(f"interval_s {interval_s!r}; expected seconds from 0 on, 0 for only at the end")
         if self.snapshots.has_file:
             self._keeping.callback(Keeping(self.snapshots, interval_s).close)
 

@@ -114,8 +114,8 @@ def ports_on(endpoint: str, offset: int) -> str:
     if not offset:
         return endpoint
     host, _, port = endpoint.rpartition(":")
-    if not (endpoint.startswith("tcp://") and port.isdigit()):
-        raise InvalidSetting(f"endpoint {endpoint!r}: ranks need a port to count from; expected tcp://HOST:PORT")
+    if not (endpoint.startswith("tcp://") and port.isdigit() and int(port)):
+        raise InvalidSetting(f"endpoint {endpoint!r}: ranks need a port to count from; expected tcp://HOST:PORT, not port 0")
     return f"{host}:{int(port) + offset}"
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from secrets import randbelow
 from typing import Any, Final
 
 import zmq
 
 from kato_transport.errors import BindFailed, InvalidSetting
-from kato_transport.zeromq import bound_endpoint, close_server, current_context, server_socket
+from kato_transport.zeromq import close_server, current_context, server_socket
 from kato_transport_kv_events.subscription.source import ports_on
 
+ANY_PORT: Final = ":0"
+FIRST_PORTS: Final = range(16_384, 31_744)
+"""Where many free ports in a row are looked for: systems give connections theirs from 32,768 on, one here and one there."""
 ATTEMPTS: Final = 50
-"""How often free ports in a row are looked for."""
 INCOMING_BYTES: Final = 1024
 """Subscriptions and requests for a replay are smaller by far."""
 LINGER_MS: Final = 500
@@ -25,21 +29,12 @@ def bind_ranks(kind: int, endpoint: str, ranks: int, **options: Any) -> list[Soc
 
     Raises `BindFailed` or `InvalidSetting`.
     """
-    ports_on(endpoint, ranks - 1)
-    attempts = ATTEMPTS if endpoint.endswith(":0") else 1
-    while True:
-        attempts -= 1
-        bound: list[Sock] = []
-        try:
-            for rank in range(ranks):
-                after = ports_on(bound_endpoint(bound[0]), rank) if bound else endpoint
-                bound.append(server_socket(kind, after, INCOMING_BYTES, **options))
-        except (BindFailed, InvalidSetting) as exc:
-            close_bound(bound)
-            if not attempts or not isinstance(exc, BindFailed):
-                raise
-        else:
-            return bound
+    if ranks == 1 or not endpoint.endswith(ANY_PORT):
+        return _bind_row(kind, endpoint, ranks, options)
+    for _ in range(ATTEMPTS - 1):
+        with suppress(BindFailed):
+            return _bind_row(kind, _somewhere(endpoint), ranks, options)
+    return _bind_row(kind, _somewhere(endpoint), ranks, options)
 
 
 def close_bound(socks: Iterable[Sock]) -> None:
@@ -52,6 +47,23 @@ def connect_ranks(kind: int, endpoint: str, ranks: int, **options: Any) -> list[
     """Sockets that connect to the endpoint and the ports after it, where subscribers are bound."""
     places = [ports_on(endpoint, rank) for rank in range(ranks)]
     return [_connected(kind, place, options) for place in places]
+
+
+def _somewhere(endpoint: str) -> str:
+    return f"{endpoint.removesuffix(ANY_PORT)}:{FIRST_PORTS[randbelow(len(FIRST_PORTS))]}"
+
+
+def _bind_row(kind: int, endpoint: str, ranks: int, options: dict[str, Any]) -> list[Sock]:
+    """All of them or none."""
+    places = [ports_on(endpoint, rank) for rank in range(ranks)]
+    bound: list[Sock] = []
+    try:
+        for place in places:
+            bound.append(server_socket(kind, place, INCOMING_BYTES, **options))
+    except BaseException:
+        close_bound(bound)
+        raise
+    return bound
 
 
 def _connected(kind: int, endpoint: str, options: dict[str, Any]) -> Sock:
