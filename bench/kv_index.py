@@ -22,24 +22,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from bench.environment import ROOT, environment, load
 from bench.kv import peers
 from bench.kv.measure import ASKED
+from bench.report import as_line, table, write_json
+from bench.rounds import Ratio, rounds
 
 INDEX, PACKED, HASHES, RADIX, DYNAMO = "index", "index, tokens packed", "index, hashes only", "RadixTree", "dynamo.indexer"
 RUN_S: Final = 900.0
 """What one process may take."""
 PIPELINE_PART, PIPELINE_LEAST = 2, 100_000
-"""Of the blocks, that go through sockets, twice; and how many at least, as the kernel counts CPU time in steps of 10 ms."""
+"""Of the blocks, that go through sockets, twice; and how many at least, as CPU time of less says little."""
 
 
 class Row(NamedTuple):
@@ -114,11 +114,7 @@ Figures = dict[str, dict[str, list[float]]]
 
 def measure(options: argparse.Namespace, dynamo: Path | None) -> Figures:
     figures: Figures = {}
-    last_round_at = time.monotonic() + 60 * options.minutes
-    for number in range(options.rounds):
-        if time.monotonic() > last_round_at:
-            print(f"{number} rounds in {options.minutes:g} minutes, and no more", file=sys.stderr)
-            break
+    for _ in rounds(options.rounds, 60 * options.minutes):
         for subject, scenario in RUNS:
             python = dynamo if subject in (RADIX, DYNAMO) else Path(sys.executable)
             if python is not None:
@@ -136,7 +132,7 @@ def _run(subject: str, scenario: str, python: Path, options: argparse.Namespace)
         sizes = ["--blocks", options.blocks, "--pods", options.pods, "--core", core]
         module = [python, "-m", "bench.kv.measure", subject, scenario, *sizes]
     command = [str(word) for word in module]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=RUN_S, cwd=peers.ROOT)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=RUN_S, cwd=ROOT)
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 
@@ -145,38 +141,20 @@ def _run(subject: str, scenario: str, python: Path, options: argparse.Namespace)
 
 
 def report(figures: Figures) -> None:
-    print("\n| case | unit | index | Dynamo | ratio | target |\n| --- | --- | --- | --- | --- | --- |")
+    lines = []
     for row in rows():
         mine = figures[row.subject][row.figure]
         theirs = figures.get(row.peer, {}).get(row.peer_figure or row.figure, [])
-        ratios = [one / other for one, other in zip(mine, theirs, strict=True)] if theirs else []
-        cells = [row.title, row.unit, _shown(mine, row.unit), _shown(theirs, row.unit), _ratio(ratios), row.target]
-        print(f"| {' | '.join(cells)} |")
+        ratio = str(Ratio.of(mine, theirs) or "-")
+        lines.append([row.title, row.unit, _shown(mine, row.unit), _shown(theirs, row.unit), ratio, row.target])
+    print("\n" + table(["case", "unit", "index", "Dynamo", "ratio", "target"], lines))
 
 
-def _shown(rounds: Sequence[float], unit: str) -> str:
-    if not rounds:
+def _shown(each: Sequence[float], unit: str) -> str:
+    if not each:
         return "-"
-    median = statistics.median(rounds) / (1e6 if unit == "M/s" else 1)
+    median = statistics.median(each) / (1e6 if unit == "M/s" else 1)
     return f"{median:,.0f}" if unit == "B" else f"{median:.3g}"
-
-
-def _ratio(ratios: Sequence[float]) -> str:
-    """The median, and between which those of the rounds lie."""
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ratios else "-"
-
-
-def environment(options: argparse.Namespace, dynamo: Path | None) -> Mapping[str, Any]:
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("msgspec", "xxhash", "pyzmq")},
-        "peer": peers.DYNAMO if dynamo else "none",
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
-        "blocks": options.blocks,
-        "pods": options.pods,
-    }
 
 
 def main() -> None:
@@ -188,13 +166,13 @@ def main() -> None:
     parser.add_argument("--json", help="write every figure to this file")
     options = parser.parse_args()
     dynamo = peers.dynamo()
-    before = environment(options, dynamo)
+    sizes = {"blocks": options.blocks, "pods": options.pods}
+    around = environment("msgspec", "xxhash", peer=peers.DYNAMO if dynamo else "none", **sizes)
     figures = measure(options, dynamo)
-    print(", ".join(f"{name} {value}" for name, value in before.items()))
+    around["load after"] = load()
+    print(as_line(around))
     report(figures)
-    if options.json:
-        around = {**before, "load after": environment(options, dynamo)["load"]}
-        Path(options.json).write_text(json.dumps({"environment": around, "figures": figures}, indent=1))
+    write_json(options.json, environment=around, figures=figures)
 
 
 def _whole(least: int) -> Callable[[str], int]:

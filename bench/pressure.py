@@ -15,7 +15,6 @@ How long the server takes to be rid of an offender that has left, and the longes
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import os
 import resource
@@ -27,8 +26,11 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 import kato_transport as kt
+from bench.environment import environment, load
 from bench.offenders import MIB, Offence, Steps, beside, declares, flood, garbage, idle, sends, slow_reader, too_large
-from bench.rpc import echo_inline, echo_pooled, environment
+from bench.report import as_line, table, write_json
+from bench.rounds import Ratio, quantile, rounds
+from bench.rpc import echo_inline, echo_pooled
 
 PARAMS = {"text": "x" * 150, "number": 12345, "list": [1, 2, 3]}
 METHODS = {"echo": "inline", "pooled": "pooled"}
@@ -139,13 +141,12 @@ def _latency(client: kt.Client, method: str, seconds: float) -> Figures:
             failed += 1
         took.append((time.perf_counter() - started) * 1e6)
     took.sort()
-    return {"calls": len(took), "failed": failed, "p50": statistics.median(took), "p99": took[int(len(took) * 0.99)]}
+    return {"calls": len(took), "failed": failed, "p50": statistics.median(took), "p99": quantile(took, 0.99)}
 
 
-def measure(rounds: int, seconds: float, equals: bool = False) -> dict[str, list[Figures]]:
+def measure(count: int, seconds: float, equals: bool = False) -> dict[str, list[Figures]]:
     """Offence to what was found in each round: latencies alone and beside it, and how the server's counters changed."""
     found: dict[str, list[Figures]] = {name: [] for name in OFFENCES}
-    started = time.monotonic()
     with ExitStack() as running:
         endpoint: str = running.enter_context(process(serve)).recv()
         offenders = {
@@ -154,9 +155,7 @@ def measure(rounds: int, seconds: float, equals: bool = False) -> dict[str, list
         }
         client = running.enter_context(kt.connect(endpoint, transport="improved", timeout_s=TIMEOUT_S))
         latencies(client, seconds)  # warms up
-        for _ in range(rounds):
-            if time.monotonic() - started > LAST_ROUND_S:
-                break
+        for _ in rounds(count, LAST_ROUND_S):
             for name, pipes in offenders.items():
                 found[name].append(_round(client, pipes, seconds))
     return found
@@ -185,33 +184,36 @@ def _rid_of_it(client: kt.Client, descriptors: int) -> Figures:
 # --- the report ---------------------------------------------------------------------------------------------------------
 
 
-def ratio(rounds: list[Figures], kind: str, figure: str) -> float:
+def ratio(each: list[Figures], kind: str, figure: str) -> float:
     """The median of rounds."""
-    ratios: list[float] = [one["beside"][kind][figure] / one["alone"][kind][figure] for one in rounds]
-    return statistics.median(ratios)
+    beside, alone = ([one[when][kind][figure] for one in each] for when in ("beside", "alone"))
+    found = Ratio.of(beside, alone)
+    assert found is not None
+    return found.median
 
 
 def report(found: dict[str, list[Figures]]) -> None:
     for kind in METHODS.values():
+        columns = ["beside", "p50 alone", "p50", "ratio", "p99 alone", "p99", "ratio", "failed", "kept"]
         print(f"\n### {kind} handler, µs\n")
-        print("| beside | p50 alone | p50 | ratio | p99 alone | p99 | ratio | failed | kept |")
-        print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-        for name, rounds in found.items():
-            cells = []
-            for figure in ("p50", "p99"):
-                both = [statistics.median(one[when][kind][figure] for one in rounds) for when in ("alone", "beside")]
-                cells += [*(f"{us:,.0f}" for us in both), f"{ratio(rounds, kind, figure):.2f}"]
-            failed = sum(one["beside"][kind]["failed"] for one in rounds)
-            kept = "yes" if ratio(rounds, kind, "p99") <= PROMISE else "no"
-            print(f"| {name} | {' | '.join(cells)} | {failed} | {kept} |")
+        print(table(columns, [[name, *_cells(each, kind)] for name, each in found.items()]))
     print(f"\n### the server's counters\n\n*Kept*: p99 within {PROMISE:g} times. What the offence was, in one measurement:\n")
     counters = [("server", key) for key in next(iter(found.values()))[0]["server"]]
     afterwards = [("after", "took_ms"), ("after", "longest_call_ms")]
-    print(f"| beside | {' | '.join(key for _, key in counters)} | gone after, ms | longest call meanwhile, ms |")
-    print(f"| --- {'| --- ' * (len(counters) + 2)}|")
-    for name, rounds in found.items():
-        cells = [statistics.median(one[group][key] for one in rounds) for group, key in counters + afterwards]
-        print(f"| {name} | {' | '.join(f'{cell:,.0f}' for cell in cells)} |")
+    lines = []
+    for name, each in found.items():
+        cells = [statistics.median(one[group][key] for one in each) for group, key in counters + afterwards]
+        lines.append([name, *(f"{cell:,.0f}" for cell in cells)])
+    print(table(["beside", *(key for _, key in counters), "gone after, ms", "longest call meanwhile, ms"], lines))
+
+
+def _cells(each: list[Figures], kind: str) -> list[str]:
+    cells = []
+    for figure in ("p50", "p99"):
+        both = [statistics.median(one[when][kind][figure] for one in each) for when in ("alone", "beside")]
+        cells += [*(f"{us:,.0f}" for us in both), f"{ratio(each, kind, figure):.2f}"]
+    failed = sum(one["beside"][kind]["failed"] for one in each)
+    return [*cells, f"{failed}", "yes" if ratio(each, kind, "p99") <= PROMISE else "no"]
 
 
 def main() -> None:
@@ -221,14 +223,12 @@ def main() -> None:
     parser.add_argument("--equals", action="store_true", help="offenders have the same priority as everybody")
     parser.add_argument("--json", help="write every figure to this file")
     options = parser.parse_args()
-    busy = os.getloadavg()[0]
+    around = environment(offenders="equals" if options.equals else "idle")
     found = measure(options.rounds, options.seconds, options.equals)
-    print(", ".join(f"{name} {value}" for name, value in environment().items()))
-    print(f"load average {busy:.1f} before, {os.getloadavg()[0]:.1f} after; offenders {'equals' if options.equals else 'idle'}")
+    around["load after"] = load()
+    print(as_line(around))
     report(found)
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump({"environment": environment(), "rounds": found}, file, indent=1)
+    write_json(options.json, environment=around, rounds=found)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ keeps its state, counts and metrics, as always.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from typing import Any, Final, Protocol
 
 from bench.kv import workload
 from bench.kv.workload import BLOCK_SIZE, Chain
+from bench.processes import cpu_seconds
 from kato_transport_kv_events.testing import EventPublisher, encode_batch, find_dialect, stored
 
 DIALECT: Final = "vllm-0.33.0"
@@ -60,12 +60,6 @@ def figures(subject: str, python: Path, core: int, blocks: int) -> dict[str, flo
             follower.wait_for((half + 1) * count, pods)
             made[name] = count / (cpu_seconds(follower.pid) - began)
         return made
-
-
-def cpu_seconds(pid: int) -> float:
-    """Of all threads, those that ended, too."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # --- publishers ---------------------------------------------------------------------------------------------------------

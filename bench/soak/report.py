@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bench.rpc import environment
+from bench.environment import environment
 from bench.soak.course import Soak
 from bench.soak.stage import Stage
 
