@@ -47,13 +47,10 @@ class Calls:
     def _request(
         self, method: str, params: Params | None, timeout_s: float | None, processor_id: str, idempotent: bool | None
     ) -> Request:
-        return Request(
-            method=method,
-            params={} if params is None else params,
-            processor_id=processor_id,
-            timeout_s=self.timeout_s if timeout_s is None else checked_timeout(timeout_s),
-            idempotent=method in IDEMPOTENT if idempotent is None else idempotent,
-        )
+        params = {} if params is None else params
+        timeout_s = self.timeout_s if timeout_s is None else checked_timeout(timeout_s)
+        idempotent = method in IDEMPOTENT if idempotent is None else idempotent
+        return Request(method, params, processor_id, timeout_s, 0.0, "improved", None, "", idempotent)  # names take longer
 
     def _batch(self, calls: Iterable[Call], timeout_s: float | None, processor_id: str) -> Request:
         params = batch_params(calls)

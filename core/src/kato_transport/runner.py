@@ -89,7 +89,7 @@ class Runner:
             return self._pong()
         try:
             response = self._service(request)
-            if not isinstance(response, Response) or not isinstance(response.body, Mapping):
+            if not isinstance(response, Response) or not isinstance(response.body, (dict, Mapping)):
                 raise TypeError(f"the service returned {response!r:.60}, not a Response with a map")
             return response
         except BaseException as exc:  # a handler's sys.exit or CancelledError ends its request and nothing else

@@ -40,7 +40,7 @@ class FunctionTable:
         except TypeError as exc:
             _refuse_misfit(function, request, exc)
             raise
-        if not isinstance(answer, Mapping):
+        if not isinstance(answer, (dict, Mapping)):  # dict first, as abstract types take six times as long to ask
             raise TypeError(f"{request.method} returned {type(answer).__name__}, not a map")
         return Response({"status": "okay", **answer})
 

@@ -30,8 +30,11 @@ DEFAULT_TIMEOUT_S = 3600.0
 DEFAULT_LIMIT = 64 * 1024 * 1024
 """What is decoded at most where nobody says; the default of `max_message_bytes`."""
 
-_ONCE = re.compile(r"[^.]{0,64}\.[^.]{1,64}\.[0-9a-f]{1,16}")
+_ONCE = re.compile(r"[^.]{0,64}\.[^.]{1,64}\.[0-9a-f]{1,16}").fullmatch
 """Bounded, as a server keeps it."""
+
+_LONGEST = sys.float_info.max
+_STR = frozenset({str})
 
 
 @frozen
@@ -66,7 +69,7 @@ def encode_request(
     params, and says that the answer may come in frames, too; what is to be compressed stays in the message.
     """
     timeout_s = (request.timeout_s if left_s is None else max(left_s, 0.001)) + request.beyond_s
-    params = _as_dict(request.params)
+    params = request.params if type(request.params) is dict else dict(request.params)
     message: dict[str, Any] = {"method": request.method, "params": params, "timeout_s": timeout_s}
     if frames is not None:
         message["buffers"] = []
@@ -83,8 +86,7 @@ def encode_request(
     if request.trace:
         message["trace"] = request.trace
     data = codec.encode(message)
-    size = _size(data, frames)
-    if size > limit:
+    if (size := _size(data, frames) if frames else len(data)) > limit:
         raise MessageTooLarge(request.method, size, limit)
     return compressed(data, request.compression) if request.compression else data
 
@@ -152,26 +154,19 @@ def request_from_map(message: Mapping[Any, Any], framing: Framing = "improved") 
     params = message.get("params")
     if params is None:
         params = {}
-    if not isinstance(params, dict) or not all(type(key) is str for key in params):
+    if not isinstance(params, dict) or not _STR.issuperset(map(type, params)):
         raise BadRequest(f"{method}: params must be a map with string keys, not {_short(params)}", request_id)
     processor_id = message.get("processor_id") or ""
     if not isinstance(processor_id, str):
         raise BadRequest(f"{method}: processor_id must be a string, not {_short(processor_id)}", request_id)
     once = message.get("once") or ""
-    if once and not (isinstance(once, str) and _ONCE.fullmatch(once)):
+    if once and not (isinstance(once, str) and _ONCE(once)):
         raise BadRequest(f"{method}: once must read SERVER.CLIENT.NUMBER, not {_short(once)}", request_id)
+    timeout_s = _timeout(method, message.get("timeout_s"), request_id)
     trace, accept = message.get("trace"), message.get("accept")
-    return Request(
-        method=method,
-        params=params,
-        processor_id=processor_id,
-        timeout_s=_timeout(method, message.get("timeout_s"), request_id),
-        framing=framing,
-        request_id=request_id,
-        trace=trace if isinstance(trace, str) else "",
-        once=once,
-        accept=accept if isinstance(accept, str) else "",
-    )
+    trace = trace if isinstance(trace, str) else ""
+    accept = accept if isinstance(accept, str) else ""
+    return Request(method, params, processor_id, timeout_s, 0.0, framing, request_id, trace, False, once, "", accept)
 
 
 def encode_response(
@@ -186,13 +181,17 @@ def encode_response(
     An answer that the codec cannot carry, or of more than `limit` bytes, becomes an error answer that says so. It is not
     compressed yet, as the answer's size is what its bytes come to here.
     """
+    body = response.body if type(response.body) is dict else dict(response.body)
     try:
-        message = codec.encode(_apart(_with_id(response.body, request_id), frames))
+        if request_id is not None and "status" in body:
+            body = {**body, "request_id": request_id}
+        if frames is not None and not KINDS.isdisjoint(map(type, body.values())):
+            body = _apart(body, frames)
+        message = codec.encode(body)
     except LocalProtocolError as exc:
         refusal = response.replaced(Response.error(f"the answer {exc}"[:500], ErrorCode.INTERNAL))
         return _refusal(codec, refusal, request_id, frames)
-    size = _size(message, frames)
-    if size <= limit:
+    if (size := _size(message, frames) if frames else len(message)) <= limit:
         return message
     text = f"the answer of {size} bytes exceeds this server's {limit}"
     return _refusal(codec, response.replaced(Response.error(text, ErrorCode.TOO_LARGE)), request_id, frames)
@@ -223,24 +222,14 @@ def encode_heartbeat_answer(codec: Codec) -> bytes:
     return codec.encode({"type": "heartbeat", "status": "ok", "timestamp": time.time()})
 
 
-def _as_dict(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return fields if isinstance(fields, dict) else dict(fields)
-
-
-def _with_id(body: Mapping[str, Any], request_id: RequestId) -> dict[str, Any]:
-    if request_id is None or "status" not in body:
-        return _as_dict(body)
-    return {**body, "request_id": request_id}
-
-
 def _request_id(message: Mapping[Any, Any]) -> RequestId:
     request_id = message.get("request_id", message.get("id"))
     return request_id if isinstance(request_id, (int, str, bytes)) else None
 
 
-def _apart(body: dict[str, Any], frames: list[bytes] | None) -> dict[str, Any]:
+def _apart(body: dict[str, Any], frames: list[bytes]) -> dict[str, Any]:
     """What stays in the message of an answer; one that has a field of the name itself keeps all its bytes."""
-    if frames is None or KINDS.isdisjoint(map(type, body.values())) or "buffers" in body:
+    if "buffers" in body:
         return body
     body, names = set_apart(body, frames)
     return {**body, "buffers": names} if names else body
@@ -260,8 +249,8 @@ def _join(body: dict[str, Any], frames: Sequence[bytes], limit: int) -> None:
     body.update(zip(names, frames, strict=True))
 
 
-def _size(message: bytes, frames: Sequence[bytes] | None) -> int:
-    return len(message) + sum(map(len, frames)) if frames else len(message)
+def _size(message: bytes, frames: Sequence[bytes]) -> int:
+    return len(message) + sum(map(len, frames))
 
 
 def _refusal(codec: Codec, refusal: Response, request_id: RequestId, frames: list[bytes] | None) -> bytes:
@@ -269,7 +258,7 @@ def _refusal(codec: Codec, refusal: Response, request_id: RequestId, frames: lis
     if frames:
         frames.clear()
     try:
-        return codec.encode(_with_id(refusal.body, request_id))
+        return codec.encode(refusal.body if request_id is None else {**refusal.body, "request_id": request_id})
     except LocalProtocolError:
         return codec.encode(Response.error("the answer cannot be sent", ErrorCode.INTERNAL).body)
 
@@ -277,7 +266,7 @@ def _refusal(codec: Codec, refusal: Response, request_id: RequestId, frames: lis
 def _timeout(method: str, value: Any, request_id: RequestId) -> float:
     if value is None:
         return DEFAULT_TIMEOUT_S
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= sys.float_info.max:
+    if type(value) not in (float, int) or not 0 < value <= _LONGEST:
         raise BadRequest(f"{method}: timeout_s must be a number of seconds above 0, not {_short(value)}", request_id)
     return float(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -11,6 +12,13 @@ from kato_transport.contracts import Codec
 from kato_transport.errors import DecodeError, LocalProtocolError
 from kato_transport.hookspecs import hookimpl
 
+PACKERS = 8
+"""Kept for the next messages, as to make one takes as long as to pack 200 bytes. Each is used by one thread at a time: the
+methods of what is packed may let others run."""
+
+KEPT_BYTES = 1024 * 1024
+"""A packer that has packed more is let go, as it keeps the room for that."""
+
 
 class MsgpackCodec:
     """Packs with `msgpack`; map keys may be of any type, and nothing beyond the bytes given is ever allocated for."""
@@ -18,11 +26,20 @@ class MsgpackCodec:
     name: ClassVar[str] = "msgpack"
     content_type: ClassVar[str] = "application/msgpack"
 
+    def __init__(self) -> None:
+        self._packers: deque[msgpack.Packer] = deque(maxlen=PACKERS)
+
     def encode(self, obj: Any) -> bytes:
         try:
-            packed: bytes = msgpack.packb(obj)
+            packer = self._packers.pop()
+        except IndexError:
+            packer = msgpack.Packer()
+        try:
+            packed: bytes = packer.pack(obj)
         except (TypeError, ValueError, OverflowError, RecursionError) as exc:
             raise LocalProtocolError(f"cannot be sent as msgpack: {exc}") from exc
+        if len(packed) <= KEPT_BYTES:
+            self._packers.append(packer)
         return packed
 
     def decode(self, data: bytes) -> Any:

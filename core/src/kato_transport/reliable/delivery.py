@@ -257,4 +257,5 @@ def nobody_admits(links: Sequence[Link[Any]]) -> ConnectFailed:
 
 def is_answer(response: Response) -> bool:
     """Whether it is the call's answer, and not a refusal of this copy."""
-    return not response.is_error or response.body.get("code") not in _REFUSED
+    body = response.body
+    return body.get("status") != "error" or body.get("code") not in _REFUSED

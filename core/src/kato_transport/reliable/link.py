@@ -32,12 +32,12 @@ class Marks:
     """Numbers for a client's calls, under a name that no other client has."""
 
     def __init__(self) -> None:
-        self.client = os.urandom(8).hex()
+        self._name = f".{os.urandom(8).hex()}."
         self._numbers = itertools.count(1)
 
     def next(self, server: str) -> str:
         """A call's `once`, for the server of that name; for any server where the name is empty."""
-        return f"{server}.{self.client}.{next(self._numbers):x}"
+        return f"{server}{self._name}{next(self._numbers):x}"
 
 
 class Link(Generic[C]):

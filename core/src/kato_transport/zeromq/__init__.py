@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from kato_transport.zeromq.channel import Channel
 from kato_transport.zeromq.context import current_context
+from kato_transport.zeromq.frames import NOW, readable, receive, send_now, writable
 from kato_transport.zeromq.pool import ChannelPool
 from kato_transport.zeromq.sockets import (
     bound_endpoint,
@@ -16,13 +17,12 @@ from kato_transport.zeromq.sockets import (
     descriptor,
     knock,
     open_back_door,
-    readable,
     server_socket,
-    writable,
 )
 from kato_transport.zeromq.uncopied import uncopied
 
 __all__ = [
+    "NOW",
     "Channel",
     "ChannelPool",
     "bound_endpoint",
@@ -34,6 +34,8 @@ __all__ = [
     "knock",
     "open_back_door",
     "readable",
+    "receive",
+    "send_now",
     "server_socket",
     "uncopied",
     "writable",

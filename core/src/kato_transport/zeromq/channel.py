@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import zmq
 
@@ -15,9 +16,14 @@ from kato_transport import fork
 from kato_transport.contracts import ClientOptions
 from kato_transport.errors import CallTimeout, ConnectFailed, ConnectionLost, TransportError
 from kato_transport.model import Request
-from kato_transport.zeromq.sockets import Sock, client_socket, close_monitored, readable
+from kato_transport.zeromq.frames import Sock, readable, receive, send_now
+from kato_transport.zeromq.sockets import client_socket, close_monitored
 
 TICK_MS = 50
+
+FRESH_S = 0.001
+"""How long after an answer a connection is taken to be there without a look. Later the look is needed: libzmq's own threads
+know sooner than the socket, which would take the request. Within it a break is noticed as one after sending is."""
 
 
 class Channel:
@@ -29,20 +35,17 @@ class Channel:
         self._given_up: Callable[[Request], TransportError] | None = None
         self._kind = kind
         self._unanswered = 0
+        self._fresh_until = 0.0
         self._socket, self._monitor = self._connected()
 
     def send(self, request: Request, *frames: bytes | zmq.Frame) -> None:
         """Hand the frames to the connection; `ConnectFailed` where there is none within the connect timeout."""
-        if self.broke():  # the socket may not know yet, and would take the request into a connection that is gone
-            if self._unanswered:
-                raise self._lost(request)
-            fresh = self._connected()
-            self.close()
-            self._socket, self._monitor = fresh
-        until = 0.0
-        while not self._sent(frames):
-            until = until or time.monotonic() + min(self._options.connect_timeout_s, request.timeout_s)
-            self._wait_for_peer(request, until)
+        if time.monotonic() > self._fresh_until:
+            self._renew_if_broken(request)
+        try:
+            send_now(self._socket, frames)
+        except zmq.Again:
+            self._send_when_possible(request, frames)
         self._unanswered += 1
 
     def receive(self, request: Request, deadline: float) -> list[bytes]:
@@ -72,7 +75,7 @@ class Channel:
         """Whether the connection broke since this was last asked."""
         broke = False
         while readable(self._monitor):
-            self._monitor.recv_multipart()
+            receive(self._monitor)
             broke = True
         return broke
 
@@ -87,15 +90,23 @@ class Channel:
         limit = self._options.max_message_bytes
         return client_socket(self._kind, self._endpoint, limit, zmq.EVENT_DISCONNECTED, rcvtimeo=TICK_MS)
 
-    def _sent(self, frames: tuple[bytes | zmq.Frame, ...]) -> bool:
-        """Whether there was a connection to hand the frames to; it takes all of them or none."""
-        try:
-            for frame in frames[:-1]:
-                self._socket.send(frame, zmq.SNDMORE | zmq.DONTWAIT)
-            self._socket.send(frames[-1], zmq.DONTWAIT)
-        except zmq.Again:
-            return False
-        return True
+    def _renew_if_broken(self, request: Request) -> None:
+        """The socket may not know yet, and would take the request into a connection that is gone."""
+        if not self.broke():
+            return
+        if self._unanswered:
+            raise self._lost(request)
+        fresh = self._connected()
+        self.close()
+        self._socket, self._monitor = fresh
+
+    def _send_when_possible(self, request: Request, frames: tuple[bytes | zmq.Frame, ...]) -> None:
+        self._renew_if_broken(request)
+        until = time.monotonic() + min(self._options.connect_timeout_s, request.timeout_s)
+        while True:
+            self._wait_for_peer(request, until)
+            with suppress(zmq.Again):  # the connection went between asking and sending
+                return send_now(self._socket, frames)
 
     def _wait_for_peer(self, request: Request, until: float) -> None:
         while not self._socket.poll(TICK_MS, zmq.POLLOUT):
@@ -110,8 +121,10 @@ class Channel:
         raise self._lost(request)
 
     def _answer(self) -> list[bytes]:
-        frames = self._frames()
-        self._unanswered = max(0, self._unanswered - 1)
+        frames = receive(self._socket)
+        self._fresh_until = time.monotonic() + FRESH_S
+        if self._unanswered:
+            self._unanswered -= 1
         return frames
 
     def _lost(self, request: Request) -> ConnectionLost:
@@ -120,9 +133,3 @@ class Channel:
     def _check_given_up(self, request: Request) -> None:
         if self._given_up is not None:
             raise self._given_up(request)
-
-    def _frames(self) -> list[bytes]:
-        frames = [self._socket.recv()]
-        while self._socket.getsockopt(zmq.RCVMORE):
-            frames.append(self._socket.recv())
-        return frames

@@ -1,15 +1,18 @@
 """Kept client sockets: as many as calls are made at once, reused by whichever thread calls next.
 
 So a thread that ends leaves nothing behind, and a socket is opened only where none is free. Handing a socket from thread
-to thread is allowed as long as no two use it at once and a memory barrier lies between, which the lock here is.
+to thread is allowed as long as no two use it at once and a memory barrier lies between; Python's own lock is one, which is
+let go of and taken again between any two threads' steps. The lock here is for whoever opens, closes or waits.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
 
 from kato_transport import fork
 from kato_transport.errors import ClientClosed, ConnectFailed, TransportError
@@ -18,6 +21,23 @@ from kato_transport.zeromq.channel import Channel
 
 CLOSE_S = 1.0
 """How long `close` waits for calls under way to notice; they do within a tick, unless the machine is stalled."""
+
+
+class Lease:
+    """A channel as its pool keeps it; entered for one call."""
+
+    def __init__(self, pool: ChannelPool, channel: Channel) -> None:
+        self.channel = channel
+        self._pool = pool
+
+    def __enter__(self) -> Channel:
+        return self.channel
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self._pool.give_back(self)
+        else:
+            self._pool.discard(self)
 
 
 class ChannelPool:
@@ -29,8 +49,10 @@ class ChannelPool:
         self._endpoint = endpoint
         self._closed = False
         self._changed = threading.Condition()
-        self._idle = [open_channel()]  # a malformed endpoint is told now, not at the first call
-        self._open = set(self._idle)
+        self._waiting = 0
+        first = Lease(self, open_channel())  # a malformed endpoint is told now, not at the first call
+        self._idle = deque([first])
+        self._open = {first}
         fork.watch(self)
 
     @property
@@ -38,31 +60,46 @@ class ChannelPool:
         """Channels open, in use or kept."""
         return len(self._open)
 
-    @contextmanager
-    def channel(self, request: Request, deadline: float) -> Iterator[Channel]:
+    def channel(self, request: Request, deadline: float) -> Lease:
         """A channel for one call. One that an error leaves is closed: a late answer on it would meet the next call."""
-        channel = self._take(request, deadline)
         try:
-            yield channel
-        except BaseException:
-            self._discard(channel)
-            raise
-        self._give_back(channel)
+            return self._idle.pop()  # the one used last, which is the warmest
+        except IndexError:
+            return self._opened(request, deadline)
+
+    def give_back(self, lease: Lease) -> None:
+        """Keep a channel for the next call."""
+        if not lease.channel.usable:
+            self.discard(lease)
+            return
+        self._idle.append(lease)
+        if self._closed:  # `close` may have looked before
+            self.drop_idle()
+        elif self._waiting:
+            with self._changed:
+                self._changed.notify()
+
+    def discard(self, lease: Lease) -> None:
+        """Close a channel."""
+        lease.channel.close()
+        with self._changed:
+            self._open.discard(lease)
+            self._changed.notify_all()
 
     def drop_idle(self) -> None:
         """Close what is kept: something may still come on it that is not for the next call."""
-        with self._changed:
-            idle, self._idle = self._idle, []
-            self._open.difference_update(idle)
-        for channel in idle:
-            channel.close()
+        for _ in range(len(self._idle)):
+            try:
+                self.discard(self._idle.popleft())
+            except IndexError:  # taken by a call
+                return
 
     def drop(self, error: Callable[[Request], TransportError]) -> None:
         """Close what is kept, and end the calls under way with an error: the peer behind them is gone."""
         self.drop_idle()
         with self._changed:
-            for channel in self._open:
-                channel.give_up(error)
+            for lease in self._open:
+                lease.channel.give_up(error)
 
     def close(self) -> None:
         """Close every channel; calls under way end with `ClientClosed`, and are waited for. Idempotent."""
@@ -74,38 +111,30 @@ class ChannelPool:
             self._changed.wait_for(lambda: not self._open, CLOSE_S)
 
     def after_fork_in_child(self) -> None:
-        for channel in self._open:
-            channel.abandon()
+        for lease in self._open:
+            lease.channel.abandon()
         self._changed = threading.Condition()
-        self._idle = []
+        self._waiting = 0
+        self._idle = deque()
         self._open = set()
 
-    def _take(self, request: Request, deadline: float) -> Channel:
+    def _opened(self, request: Request, deadline: float) -> Lease:
+        """A new channel, or one that becomes free meanwhile."""
         with self._changed:
-            while not self._closed:
-                if self._idle:
-                    return self._idle.pop()
-                if len(self._open) < self._limit:
-                    channel = self._open_channel()
-                    self._open.add(channel)
-                    return channel
-                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
-                    raise ConnectFailed(f"{request.method}: all {self._limit} connections were in use; nothing was sent")
+            self._waiting += 1
+            try:
+                while not self._closed:
+                    with suppress(IndexError):
+                        return self._idle.pop()
+                    if len(self._open) < self._limit:
+                        lease = Lease(self, self._open_channel())
+                        self._open.add(lease)
+                        return lease
+                    if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                        raise ConnectFailed(f"{request.method}: all {self._limit} connections were in use; nothing was sent")
+            finally:
+                self._waiting -= 1
         raise self._closed_error(request)
-
-    def _give_back(self, channel: Channel) -> None:
-        with self._changed:
-            if not self._closed and channel.usable:
-                self._idle.append(channel)
-                self._changed.notify()
-                return
-        self._discard(channel)
-
-    def _discard(self, channel: Channel) -> None:
-        channel.close()
-        with self._changed:
-            self._open.discard(channel)
-            self._changed.notify_all()
 
     def _closed_error(self, request: Request) -> ClientClosed:
         return ClientClosed(f"{request.method}: the client of {self._endpoint} is closed")

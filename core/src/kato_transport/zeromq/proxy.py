@@ -24,11 +24,11 @@ from zmq.utils.monitor import recv_monitor_message
 from kato_transport.contracts import ClientOptions
 from kato_transport.protocol.liveness import Liveness
 from kato_transport.wire import encode_heartbeat
+from kato_transport.zeromq.frames import Sock, readable
 from kato_transport.zeromq.sockets import (
     READING_S,
     RECONNECT_MAX_MS,
     SERVER_LINGER_MS,
-    Sock,
     bind,
     bound_endpoint,
     client_socket,
@@ -36,7 +36,6 @@ from kato_transport.zeromq.sockets import (
     close_server,
     hard_limit,
     open_back_door,
-    readable,
     server_socket,
 )
 

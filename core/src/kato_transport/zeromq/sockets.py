@@ -18,6 +18,7 @@ import zmq
 
 from kato_transport.errors import BindFailed, ConnectFailed, InvalidSetting
 from kato_transport.zeromq.context import current_context
+from kato_transport.zeromq.frames import Sock
 from kato_transport.zeromq.inherited import served
 
 RECONNECT_MS = 10
@@ -30,7 +31,6 @@ KNOCK_MS = 100
 LAST_PORT = 65_535
 READING_S = 0.05
 """What a client gets to read a last answer before the connection goes."""
-Sock = zmq.Socket[bytes]
 _MALFORMED = (errno.EINVAL, errno.EPROTONOSUPPORT, zmq.ENOCOMPATPROTO)
 
 
@@ -149,16 +149,6 @@ def bound_endpoint(sock: Sock) -> str:
     """The endpoint a server's socket got: a port of 0 has become the real one."""
     found: bytes = sock.getsockopt(zmq.LAST_ENDPOINT)  # type: ignore[assignment]
     return found.rstrip(b"\0").decode()
-
-
-def readable(sock: Sock) -> bool:
-    """Whether a message can be received at once."""
-    return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
-
-
-def writable(sock: Sock) -> bool:
-    """Whether a message can be sent at once."""
-    return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
 
 
 def descriptor(sock: Sock) -> int:

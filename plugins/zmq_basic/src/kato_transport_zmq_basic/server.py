@@ -17,7 +17,7 @@ from kato_transport.compression import compressed
 from kato_transport.model import ErrorCode
 from kato_transport.runner import CLOSING, Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
-from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, server_socket
+from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, receive, send_now, server_socket
 
 TICK_MS = 200
 """How long the thread waits for a request before it looks whether it is to end: the knock may have failed."""
@@ -63,7 +63,7 @@ class BasicServer:
     def _run(self) -> None:
         while not self._stop:
             try:
-                frames = self._receive()
+                frames = receive(self._socket)
             except zmq.Again:
                 continue
             self._working = True
@@ -75,12 +75,6 @@ class BasicServer:
             self._send(answer)
             self._working = False
         close_server(self._socket, self._drained)
-
-    def _receive(self) -> list[bytes]:
-        frames = [self._socket.recv()]
-        while self._socket.getsockopt(zmq.RCVMORE):
-            frames.append(self._socket.recv())
-        return frames
 
     def _answer(self, frames: list[bytes]) -> bytes:
         try:
@@ -95,7 +89,7 @@ class BasicServer:
 
         def reply(response: Response) -> int:
             answer = encode_response(self._codec, response, request.request_id, self._limit)
-            answers.append(compressed(answer, request.accept))
+            answers.append(compressed(answer, request.accept) if request.accept else answer)
             return len(answer)
 
         if self._stop:
@@ -111,6 +105,6 @@ class BasicServer:
 
     def _send(self, answer: bytes) -> None:
         try:
-            self._socket.send(answer, zmq.DONTWAIT)
+            send_now(self._socket, [answer])
         except zmq.ZMQError as exc:
             log.debug("answer dropped: %s", exc)

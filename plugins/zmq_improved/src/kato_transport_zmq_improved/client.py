@@ -46,7 +46,7 @@ class ImprovedConnection:
 
     def request(self, request: Request) -> Response:
         deadline = time.monotonic() + request.timeout_s
-        server = self._abilities(request, deadline)
+        server = self._server or self._introduced(request, deadline)
         if server.correlation:
             try:
                 return self._decoded(self._correlated(request, server, deadline))
@@ -83,6 +83,7 @@ class ImprovedConnection:
     def after_fork_in_child(self) -> None:
         forks.abandon(self._companion)
         self._companion = None
+        self._server = None  # so that the first call makes a companion
         self._lock = threading.Lock()
         self._ids = CorrelationIds()
 
@@ -108,20 +109,16 @@ class ImprovedConnection:
         """The heartbeats found the server silent: calls under way need not wait out their time."""
         self._pool.drop(lambda request: ConnectionLost(f"{request.method}: {self._endpoint} has gone silent; it may have run"))
 
-    def _abilities(self, request: Request, deadline: float) -> Abilities:
+    def _introduced(self, request: Request, deadline: float) -> Abilities:
         """What the server can do; asked once per connection, in a way that old servers understand."""
-        if self._companion is None:
-            self._accompanied()
-        known = self._server
-        if known is None:
-            self._pool.drop_idle()  # so that what comes is the ping's answer, and not a late one of before
-            with self._pool.channel(request, deadline) as channel:
-                channel.send(request, self._codec.encode(PING))
-                while len(frames := channel.receive(request, deadline)) > 1:
-                    continue  # the late answer of a call that was given up; the ping's has one frame
-                known = abilities(self._options, frames[0])
-            self._server = known
-        return known
+        self._accompanied()
+        self._pool.drop_idle()  # so that what comes is the ping's answer, and not a late one of before
+        with self._pool.channel(request, deadline) as channel:
+            channel.send(request, self._codec.encode(PING))
+            while len(frames := channel.receive(request, deadline)) > 1:
+                continue  # the late answer of a call that was given up; the ping's has one frame
+            self._server = server = abilities(self._options, frames[0])
+        return server
 
     def _plain(self, request: Request, deadline: float) -> Response:
         """One exchange with a server that knows no correlation; a late answer dies with its channel."""
@@ -146,7 +143,7 @@ class ImprovedConnection:
     def _go_on(self, pipeline: Pipeline, request: Request) -> None:
         """As much of a pipeline as one channel carries; one request only where the server knows no correlation."""
         deadline = time.monotonic() + request.timeout_s
-        server = self._abilities(request, deadline)
+        server = self._server or self._introduced(request, deadline)
         if not server.correlation:
             pipeline.settle_next(self._outcome(request))
             return

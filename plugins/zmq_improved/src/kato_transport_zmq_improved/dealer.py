@@ -20,7 +20,7 @@ from kato_transport.errors import CallTimeout, ClientClosed, DecodeError
 from kato_transport.protocol.correlation import InFlight
 from kato_transport.protocol.liveness import Liveness
 from kato_transport.wire import encode_heartbeat
-from kato_transport.zeromq import client_socket, close_monitored, descriptor, readable, writable
+from kato_transport.zeromq import NOW, client_socket, close_monitored, descriptor, readable, receive, send_now, writable
 from kato_transport_zmq_improved.framing import Frames
 from kato_transport_zmq_improved.negotiation import refuses_correlation
 
@@ -152,14 +152,14 @@ class Dealer:
 
     def _take_all(self) -> None:
         while readable(self._socket):
-            self._take(self._socket.recv_multipart(zmq.DONTWAIT))
+            self._take(receive(self._socket, NOW))
 
     def _on_monitor(self) -> None:
         """A broken connection ends what was sent over it; a new one lets what waits go out."""
         if self._socket.closed:
             return
         while readable(self._monitor):
-            event = int.from_bytes(self._monitor.recv_multipart()[0][:2], "little")
+            event = int.from_bytes(receive(self._monitor)[0][:2], "little")
             if event == zmq.EVENT_DISCONNECTED:
                 self._connected = False
                 self._take_all()  # answers may have come just before
@@ -178,7 +178,7 @@ class Dealer:
         if exchange.answer.done():  # given up by its caller
             return
         try:
-            self._socket.send_multipart(exchange.frames, zmq.DONTWAIT)
+            send_now(self._socket, exchange.frames)
         except zmq.Again:  # the connection went between asking and sending
             self._unsent.appendleft(exchange)
             return
@@ -241,7 +241,7 @@ class Dealer:
             self._on_silence()
         elif self._liveness.heartbeat_due(now):
             try:
-                self._socket.send(encode_heartbeat(self._options.codec), zmq.DONTWAIT)
+                send_now(self._socket, [encode_heartbeat(self._options.codec)])
             except zmq.Again:
                 return  # nobody there to ask; libzmq goes on connecting
             self._pump()

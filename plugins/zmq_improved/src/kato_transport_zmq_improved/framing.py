@@ -23,7 +23,7 @@ def request_frames(codec: Codec, request: Request, limit: int, abilities: Abilit
         return [encode_request(codec, request, limit, left_s)]
     buffers: list[bytes] = []
     message = encode_request(codec, request, limit, left_s, buffers)
-    return [*map(uncopied, buffers), message]
+    return [*map(uncopied, buffers), message] if buffers else [message]
 
 
 def response_in(codec: Codec, frames: Sequence[bytes], limit: int) -> Response:

@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections import deque
+from threading import get_ident
 from typing import Any
 
 import zmq
@@ -31,7 +32,17 @@ from kato_transport.wire import (
     request_from_map,
     take_buffers,
 )
-from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, readable, server_socket, uncopied
+from kato_transport.zeromq import (
+    NOW,
+    bound_endpoint,
+    close_server,
+    knock,
+    open_back_door,
+    readable,
+    send_now,
+    server_socket,
+    uncopied,
+)
 from kato_transport_zmq_improved.waker import Waker
 
 TICK_MS = 1_000
@@ -79,6 +90,7 @@ class ImprovedServer:
         self._drained = False
         self._closing = threading.Lock()
         self.requests = self.dropped = self.malformed = self.refused = 0
+        self._own_ident = 0
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="kato-improved-server", daemon=True)
         self._thread.start()
@@ -111,6 +123,7 @@ class ImprovedServer:
     # --- the socket's thread ------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self._own_ident = get_ident()
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(self._waker.descriptor, zmq.POLLIN)
@@ -139,8 +152,9 @@ class ImprovedServer:
         frames while one of them has more, unless it is asked.
         """
         for number in range(1, BURST + 1):
-            self._take(self._receive(zmq.DONTWAIT if self._on_workers else 0))
-            self._send_answers()
+            self._take(self._receive(NOW if self._on_workers else 0))
+            if self._answers:
+                self._send_answers()
             if self._stop:
                 return
             if not number % NOTICED_EVERY:
@@ -157,7 +171,7 @@ class ImprovedServer:
         receive = self._socket.recv
         frames: Frames = [receive(flags)]
         while True:
-            frame = receive(copy=False)
+            frame = receive(NOW, False)
             frames.append(frame.bytes if len(frame) <= self._limit else frame.buffer)  # type: ignore[arg-type]
             if not frame.more:
                 return frames
@@ -168,19 +182,19 @@ class ImprovedServer:
         message = frames.pop()
         try:
             decoded = self._decode(frames, message)
-            request = None if decoded.get("type") == "heartbeat" else request_from_map(decoded, _framing(frames))
+            if decoded.get("type") == "heartbeat":
+                self._send(frames, [encode_heartbeat_answer(self._codec)])
+                return
+            request = request_from_map(decoded, _framing(frames))
         except BadRequest as exc:
             self.malformed += 1
             envelope = [frame for frame in frames if len(frame) <= LONGEST_FRAME]
             self._send(envelope, [encode_response(self._codec, exc.answer, exc.request_id)])
             return
-        if request is None:
-            self._send(frames, [encode_heartbeat_answer(self._codec)])
-            return
         self.requests += 1
         self._on_workers += 1
-        reply = self._reply_to(frames, request, "buffers" in decoded)
-        self._runner.start(request, reply, client=b"".join(frames[:-1] or frames))
+        client = frames[0] if len(frames) < 3 else b"".join(frames[:-1])
+        self._runner.start(request, self._reply_to(frames, request, "buffers" in decoded), client=client)
 
     def _decode(self, envelope: Frames, message: bytes) -> dict[Any, Any]:
         """The message's map, with its buffers taken out of the envelope, which is then to be echoed."""
@@ -198,7 +212,7 @@ class ImprovedServer:
 
         def reply(response: Response) -> int:
             answer, size = self._encoded(response, request, takes_buffers)
-            if threading.get_ident() == self._thread.ident:
+            if get_ident() == self._own_ident:
                 self._finish(envelope, answer, response.ran)
             else:
                 self._answers.append((envelope, answer, response.ran))
@@ -213,7 +227,7 @@ class ImprovedServer:
         message = encode_response(self._codec, response, request.request_id, self._limit, buffers)
         if buffers:
             return [*map(uncopied, buffers), message], len(message) + sum(map(len, buffers))
-        return [compressed(message, request.accept)], len(message)
+        return [compressed(message, request.accept) if request.accept else message], len(message)
 
     def _send_answers(self) -> None:
         while self._answers:
@@ -227,11 +241,7 @@ class ImprovedServer:
     def _send(self, envelope: Frames, answer: Answer) -> None:
         """Send, or drop and count: a client that does not read, or is gone, is no reason to wait."""
         try:
-            for frame in envelope:
-                self._socket.send(frame, zmq.SNDMORE | zmq.DONTWAIT)
-            for buffer in answer[:-1]:
-                self._socket.send(buffer, zmq.SNDMORE | zmq.DONTWAIT)
-            self._socket.send(answer[-1], zmq.DONTWAIT)
+            send_now(self._socket, envelope + answer)
         except zmq.ZMQError as exc:
             self.dropped += 1
             log.debug("answer to %r dropped: %s", envelope[0], exc)
