@@ -64,6 +64,7 @@ class Dealer:
         self._timer: asyncio.TimerHandle | None = None
         self.reconnections = -1
         self._closed = False
+        self._gathering = False
         self._open()
         self._set_timer()
 
@@ -86,7 +87,7 @@ class Dealer:
         )
         self._unsent.append(exchange)
         if self._connected:
-            self._pump()
+            self._send_soon()
         self._set_timer(busy=True)
         return exchange.answer
 
@@ -148,7 +149,21 @@ class Dealer:
         self._take_all()
         while self._unsent and self._connected and writable(self._socket):
             self._send_next()
-            self._take_all()
+        self._take_all()
+
+    def _send_soon(self) -> None:
+        """The first request goes out at once, those beside others together, when all that came in this round of the loop are
+        there: each by itself would wake libzmq's thread and the server's, which costs more than the request."""
+        if not len(self._in_flight):
+            self._pump()
+        elif not self._gathering:
+            self._gathering = True
+            self._loop.call_soon(self._send_gathered)
+
+    def _send_gathered(self) -> None:
+        self._gathering = False
+        if not self._socket.closed:
+            self._pump()
 
     def _take_all(self) -> None:
         while readable(self._socket):
