@@ -40,7 +40,7 @@ def _refuse(constant: str) -> Any:
 
 
 # Kept, as `json.dumps` and `json.loads` make one of their own for each call with options.
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False)
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
 
 

@@ -58,7 +58,7 @@ class Encoded(Response):
     def __init__(self, content: bytes, status: int, headers: Mapping[str, str] | None, content_type: str) -> None:
         self.status_code, self.media_type, self.background = status, content_type, None
         self.body = content
-        self.raw_headers = [(b"content-length", b"%d" % len(content)), (b"content-type", content_type.encode("latin-1"))]
+        self.raw_headers = [(b"content-length", b"%d" % len(content)), (b"content-type", content_type.encode())]
         if headers:
             self.raw_headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 

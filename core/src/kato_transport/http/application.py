@@ -34,7 +34,11 @@ class Application(Generic[E]):
     async def respond(self, scope: Scope, receive: Receive) -> Response:
         """The answer, whatever happens; of the scope, it is what the request itself says that is read."""
         try:
-            return await self._routed(scope, receive)
+            resource, names = self._router.find(scope["raw_path"])
+            if scope["method"] == "OPTIONS":
+                return Response(headers={"allow": resource.allow})
+            answer = await resource.route(scope["method"]).handle(self._exchange(scope, receive, names))
+            return answer if isinstance(answer, Response) else encoded(answer)
         except Refusal as refusal:
             return refusal.response
         except ServiceError as exc:
@@ -42,10 +46,3 @@ class Application(Generic[E]):
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["raw_path"].decode("latin-1"))
             return Refusal(500, "the server failed; its log says why", ErrorCode.INTERNAL).response
-
-    async def _routed(self, scope: Scope, receive: Receive) -> Response:
-        resource, names = self._router.find(scope["raw_path"])
-        if scope["method"] == "OPTIONS":
-            return Response(headers={"allow": resource.allow})
-        answer = await resource.route(scope["method"]).handle(self._exchange(scope, receive, names))
-        return answer if isinstance(answer, Response) else encoded(answer)

@@ -56,6 +56,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
+        self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -96,7 +97,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self._shared.connections.add(self)
-        self.task = asyncio.get_running_loop().create_task(self._answer_all())
+        self.task = self._loop.create_task(self._answer_all())
         self.task.add_done_callback(self._ended)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -125,7 +126,7 @@ class HttpConnection(asyncio.Protocol):
                 self._refuse(_LONG_HEAD, _LONG_HEAD)
 
     def pause_writing(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
+        self._writable = self._loop.create_future()
 
     def resume_writing(self) -> None:
         if self._writable is not None and not self._writable.done():
@@ -228,7 +229,11 @@ class HttpConnection(asyncio.Protocol):
     async def _answer_all(self) -> None:
         while not self._lost:
             if not self._waiting:
-                await self._next_comes()
+                self._resume_reading()
+                self._idle_since = self._shared.now
+                self._wanted = self._loop.create_future()
+                await self._wanted
+                self._wanted = None
             item = self._waiting.popleft()
             if isinstance(item, Refusal):
                 self._write(item.response, with_body=True, keep_alive=False)
@@ -243,13 +248,6 @@ class HttpConnection(asyncio.Protocol):
             if self._writable is not None:
                 await self._writable
 
-    async def _next_comes(self) -> None:
-        self._resume_reading()
-        self._idle_since = self._shared.now
-        self._wanted = asyncio.get_running_loop().create_future()
-        await self._wanted
-        self._wanted = None
-
     def _answer(self, request: Incoming, response: Response) -> None:
         request.drop()
         self._last = self._last or not request.keep_alive or says_close(response)
@@ -260,7 +258,7 @@ class HttpConnection(asyncio.Protocol):
             self.transport.close()
         else:
             self._resume_reading()
-            asyncio.get_running_loop().call_later(LINGER_S, self.transport.close)
+            self._loop.call_later(LINGER_S, self.transport.close)
 
     def _write(self, response: Response, with_body: bool, keep_alive: bool) -> None:
         date = self._shared.date

@@ -143,20 +143,18 @@ class Dealer:
     def _pump(self) -> None:
         """Receive and send for as long as either is possible: the descriptor tells of a change once only.
 
-        What is possible is asked of `EVENTS` alone, which takes in news from libzmq's own threads; a send by itself may
-        not, and then fails although there is a peer.
+        Whether sending is possible is asked of `EVENTS` first, which takes in news from libzmq's own threads; a send by itself
+        may not, and then fails although there is a peer.
         """
         self._take_all()
         while self._unsent and self._connected and writable(self._socket):
-            self._send_next()
+            self._send_all()
         self._take_all()
 
     def _send_soon(self) -> None:
-        """The first request goes out at once, those beside others together, when all that came in this round of the loop are
-        there: each by itself would wake libzmq's thread and the server's, which costs more than the request."""
-        if not len(self._in_flight):
-            self._pump()
-        elif not self._gathering:
+        """Send the requests of this round of the loop together: each by itself would wake libzmq's thread and the server's,
+        which costs more than the request."""
+        if not self._gathering:
             self._gathering = True
             self._loop.call_soon(self._send_gathered)
 
@@ -188,16 +186,17 @@ class Dealer:
                 self._liveness.heard(time.monotonic())
         self._pump()
 
-    def _send_next(self) -> None:
-        exchange = self._unsent.popleft()
-        if exchange.answer.done():  # given up by its caller
-            return
-        try:
-            send_now(self._socket, exchange.frames)
-        except zmq.Again:  # the connection went between asking and sending
-            self._unsent.appendleft(exchange)
-            return
-        self._in_flight.add(exchange.correlation, exchange.deadline, exchange)
+    def _send_all(self) -> None:
+        """As far as there is room."""
+        while self._unsent:
+            exchange = self._unsent[0]
+            if not exchange.answer.done():  # else given up by its caller
+                try:
+                    send_now(self._socket, exchange.frames)
+                except zmq.Again:  # the room, or the connection, went since it was asked for
+                    return
+                self._in_flight.add(exchange.correlation, exchange.deadline, exchange)
+            self._unsent.popleft()
 
     def _take(self, frames: list[bytes]) -> None:
         self._liveness.heard(time.monotonic())
