@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import zmq
 from attrs import define
@@ -20,7 +21,18 @@ from kato_transport.errors import CallTimeout, ClientClosed, DecodeError
 from kato_transport.protocol.correlation import InFlight
 from kato_transport.protocol.liveness import Liveness
 from kato_transport.wire import encode_heartbeat
-from kato_transport.zeromq import NOW, client_socket, close_monitored, descriptor, readable, receive, send_now, writable
+from kato_transport.zeromq import (
+    NOW,
+    READABLE,
+    WRITABLE,
+    client_socket,
+    close_monitored,
+    descriptor,
+    events,
+    readable,
+    receive,
+    send_now,
+)
 from kato_transport_zmq_improved.framing import Frames
 from kato_transport_zmq_improved.negotiation import refuses_correlation
 
@@ -62,6 +74,8 @@ class Dealer:
         self._in_flight: InFlight[Exchange] = InFlight()
         self._unsent: deque[Exchange] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._busy = False
+        self._looks_soon = False
         self.reconnections = -1
         self._closed = False
         self._open()
@@ -85,9 +99,11 @@ class Dealer:
             min(deadline, time.monotonic() + self._options.connect_timeout_s),
         )
         self._unsent.append(exchange)
-        if self._connected:
-            self._pump()
-        self._set_timer(busy=True)
+        if self._connected and len(self._unsent) == 1:
+            self._send_next()
+        if not self._busy:
+            self._busy = True
+            self._set_timer()
         return exchange.answer
 
     def close(self) -> None:
@@ -142,17 +158,38 @@ class Dealer:
     def _pump(self) -> None:
         """Receive and send for as long as either is possible: the descriptor tells of a change once only.
 
-        What is possible is asked of `EVENTS` alone, which takes in news from libzmq's own threads; a send by itself may
-        not, and then fails although there is a peer.
+        What is possible is asked of `EVENTS`, which takes in news from libzmq's own threads; a send by itself may not, and
+        then fails although there is a peer.
         """
+        self._looks_soon = False
+        if self._socket.closed:
+            return
         self._take_all()
-        while self._unsent and self._connected and writable(self._socket):
-            self._send_next()
-            self._take_all()
+        while self._unsent and self._connected:
+            possible = events(self._socket)
+            if possible & WRITABLE:
+                self._send_next()
+            elif possible & READABLE:
+                self._take_all()
+            else:
+                return
+
+    def _look_soon(self) -> None:
+        """Once for all that is sent until the loop turns: sending may have taken in news, of which nothing else tells."""
+        if not self._looks_soon:
+            self._looks_soon = True
+            self._loop.call_soon(self._pump)
 
     def _take_all(self) -> None:
-        while readable(self._socket):
-            self._take(receive(self._socket, NOW))
+        """Until there is nothing: to be told so costs less than to ask before each of many."""
+        sock, heard = self._socket, False
+        with suppress(zmq.Again):
+            while self._socket is sock:
+                frames = receive(sock, NOW)
+                heard = True
+                self._take(frames)
+        if heard:
+            self._liveness.heard(time.monotonic())
 
     def _on_monitor(self) -> None:
         """A broken connection ends what was sent over it; a new one lets what waits go out."""
@@ -177,15 +214,15 @@ class Dealer:
         exchange = self._unsent.popleft()
         if exchange.answer.done():  # given up by its caller
             return
+        self._look_soon()
         try:
             send_now(self._socket, exchange.frames)
-        except zmq.Again:  # the connection went between asking and sending
+        except zmq.Again:  # no connection, or no room, as far as the socket knows
             self._unsent.appendleft(exchange)
             return
         self._in_flight.add(exchange.correlation, exchange.deadline, exchange)
 
     def _take(self, frames: list[bytes]) -> None:
-        self._liveness.heard(time.monotonic())
         if len(frames) > 1:
             _answer(self._in_flight.answered(frames[0]), frames)
         elif not self._is_heartbeat(frames[0]):
@@ -210,14 +247,12 @@ class Dealer:
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    def _set_timer(self, busy: bool = False) -> None:
+    def _set_timer(self) -> None:
         """Tick finely while something is in flight; else only as often as heartbeats ask for."""
-        wait_s = TICK_S if busy else self._options.heartbeat_interval_s or None
+        wait_s = TICK_S if self._busy else self._options.heartbeat_interval_s
         if self._timer is not None:
-            if wait_s is None or self._timer.when() <= self._loop.time() + wait_s:
-                return
             self._timer.cancel()
-        self._timer = None if wait_s is None else self._loop.call_later(wait_s, self._on_time)
+        self._timer = self._loop.call_later(wait_s, self._on_time) if wait_s else None
 
     def _on_time(self) -> None:
         self._timer = None
@@ -229,7 +264,8 @@ class Dealer:
             self._unsent.remove(exchange)
             _fail(exchange, ConnectFailed(f"{exchange.request.method}: nothing listens at {self._endpoint}; nothing was sent"))
         self._keep_alive(now)
-        self._set_timer(busy=bool(self._unsent or len(self._in_flight)))
+        self._busy = bool(self._unsent or len(self._in_flight))
+        self._set_timer()
 
     def _keep_alive(self, now: float) -> None:
         if not self._connected:
