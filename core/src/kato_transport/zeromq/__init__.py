@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kato_transport.zeromq.channel import Channel
 from kato_transport.zeromq.context import current_context
-from kato_transport.zeromq.frames import NOW, readable, receive, send_now, writable
+from kato_transport.zeromq.frames import NOW, READABLE, WRITABLE, events, readable, receive, send_now
 from kato_transport.zeromq.pool import ChannelPool
 from kato_transport.zeromq.sockets import (
     bound_endpoint,
@@ -23,6 +23,8 @@ from kato_transport.zeromq.uncopied import uncopied
 
 __all__ = [
     "NOW",
+    "READABLE",
+    "WRITABLE",
     "Channel",
     "ChannelPool",
     "bound_endpoint",
@@ -31,6 +33,7 @@ __all__ = [
     "close_server",
     "current_context",
     "descriptor",
+    "events",
     "knock",
     "open_back_door",
     "readable",
@@ -38,5 +41,4 @@ __all__ = [
     "send_now",
     "server_socket",
     "uncopied",
-    "writable",
 ]

@@ -16,10 +16,10 @@ from zmq import backend
 Sock = zmq.Socket[bytes]
 
 NOW: Final = int(zmq.DONTWAIT)
+READABLE: Final = int(zmq.POLLIN)
+WRITABLE: Final = int(zmq.POLLOUT)
 _MORE: Final = int(zmq.SNDMORE | zmq.DONTWAIT)
 _EVENTS: Final = int(zmq.EVENTS)
-_READABLE: Final = int(zmq.POLLIN)
-_WRITABLE: Final = int(zmq.POLLOUT)
 
 _send = backend.Socket.send
 
@@ -41,11 +41,11 @@ def receive(sock: Sock, flags: int = 0) -> list[bytes]:
     return frames
 
 
+def events(sock: Sock) -> int:
+    """What is possible at once, `READABLE` and `WRITABLE` or-ed; takes in the news of libzmq's own threads."""
+    return int(sock.get(_EVENTS))
+
+
 def readable(sock: Sock) -> bool:
     """Whether a message can be received at once."""
-    return bool(int(sock.get(_EVENTS)) & _READABLE)
-
-
-def writable(sock: Sock) -> bool:
-    """Whether a message can be sent at once."""
-    return bool(int(sock.get(_EVENTS)) & _WRITABLE)
+    return bool(int(sock.get(_EVENTS)) & READABLE)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import socket as unix
 import time
 from contextlib import suppress
@@ -31,6 +32,7 @@ KNOCK_MS = 100
 LAST_PORT = 65_535
 READING_S = 0.05
 """What a client gets to read a last answer before the connection goes."""
+_monitors = itertools.count()
 _MALFORMED = (errno.EINVAL, errno.EPROTONOSUPPORT, zmq.ENOCOMPATPROTO)
 
 
@@ -47,7 +49,7 @@ def client_socket(kind: int, endpoint: str, max_message_bytes: int, events: int,
     for name, value in options.items():
         setattr(sock, name, value)
     try:
-        monitor = sock.get_monitor_socket(events)  # before connecting, so that nothing is missed
+        monitor = _monitor(sock, events)  # before connecting, so that nothing is missed
     except zmq.ZMQError as exc:
         sock.close()
         raise ConnectFailed(f"no socket for {endpoint}: {exc}; nothing was sent") from exc
@@ -99,7 +101,7 @@ def close_server(sock: Sock, just_answered: bool) -> None:
         time.sleep(READING_S)
     served.discard(sock)
     try:
-        monitor = sock.get_monitor_socket(zmq.EVENT_CLOSED)
+        monitor = _monitor(sock, zmq.EVENT_CLOSED)
     except zmq.ZMQError:  # no descriptors are left to wait with
         sock.close()
         return
@@ -166,6 +168,12 @@ def _socket(kind: int, endpoint: str, max_message_bytes: int) -> Sock:
     sock.tcp_keepalive_idle = 60
     sock.ipv6 = "[" in endpoint
     return sock
+
+
+def _monitor(sock: Sock, events: int) -> Sock:
+    """At an address of its own: pyzmq names it by the descriptor, which the socket before may have had, and libzmq may not have
+    let go of that one's monitor yet."""
+    return sock.get_monitor_socket(events, f"inproc://monitor-{next(_monitors)}")
 
 
 def hard_limit(max_message_bytes: int) -> int:

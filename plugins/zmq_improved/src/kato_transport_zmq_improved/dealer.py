@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import zmq
 from attrs import define
@@ -20,7 +21,17 @@ from kato_transport.errors import CallTimeout, ClientClosed, DecodeError
 from kato_transport.protocol.correlation import InFlight
 from kato_transport.protocol.liveness import Liveness
 from kato_transport.wire import encode_heartbeat
-from kato_transport.zeromq import NOW, client_socket, close_monitored, descriptor, readable, receive, send_now, writable
+from kato_transport.zeromq import (
+    NOW,
+    WRITABLE,
+    client_socket,
+    close_monitored,
+    descriptor,
+    events,
+    readable,
+    receive,
+    send_now,
+)
 from kato_transport_zmq_improved.framing import Frames
 from kato_transport_zmq_improved.negotiation import refuses_correlation
 
@@ -62,9 +73,10 @@ class Dealer:
         self._in_flight: InFlight[Exchange] = InFlight()
         self._unsent: deque[Exchange] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._busy = False
+        self._pumps_soon = False
         self.reconnections = -1
         self._closed = False
-        self._gathering = False
         self._open()
         self._set_timer()
 
@@ -87,8 +99,12 @@ class Dealer:
         )
         self._unsent.append(exchange)
         if self._connected:
-            self._send_soon()
-        self._set_timer(busy=True)
+            if not len(self._in_flight):
+                self._send_all()
+            self._pump_soon()
+        if not self._busy:
+            self._busy = True
+            self._set_timer()
         return exchange.answer
 
     def close(self) -> None:
@@ -143,29 +159,37 @@ class Dealer:
     def _pump(self) -> None:
         """Receive and send for as long as either is possible: the descriptor tells of a change once only.
 
-        Whether sending is possible is asked of `EVENTS` first, which takes in news from libzmq's own threads; a send by itself
-        may not, and then fails although there is a peer.
+        What is possible is asked of `EVENTS`, which takes in news from libzmq's own threads; a send by itself may not, and
+        then fails although there is a peer.
         """
+        self._pumps_soon = False
+        if self._socket.closed:
+            return
         self._take_all()
-        while self._unsent and self._connected and writable(self._socket):
+        if not self._unsent:
+            return
+        while self._unsent and self._connected and events(self._socket) & WRITABLE:
             self._send_all()
-        self._take_all()
+        if readable(self._socket):  # since it was empty, which nothing else may tell of
+            self._pump_soon()
 
-    def _send_soon(self) -> None:
-        """Send the requests of this round of the loop together: each by itself would wake libzmq's thread and the server's,
-        which costs more than the request."""
-        if not self._gathering:
-            self._gathering = True
-            self._loop.call_soon(self._send_gathered)
-
-    def _send_gathered(self) -> None:
-        self._gathering = False
-        if not self._socket.closed:
-            self._pump()
+    def _pump_soon(self) -> None:
+        """Once for all that is to be sent until the loop turns, but for a request that is alone: each by itself would wake
+        libzmq's thread and the server's, which costs more than the request."""
+        if not self._pumps_soon:
+            self._pumps_soon = True
+            self._loop.call_soon(self._pump)
 
     def _take_all(self) -> None:
-        while readable(self._socket):
-            self._take(receive(self._socket, NOW))
+        """Until there is nothing: to be told so costs less than to ask before each of many."""
+        sock, heard = self._socket, False
+        with suppress(zmq.Again):
+            while self._socket is sock:
+                frames = receive(sock, NOW)
+                heard = True
+                self._take(frames)
+        if heard:
+            self._liveness.heard(time.monotonic())
 
     def _on_monitor(self) -> None:
         """A broken connection ends what was sent over it; a new one lets what waits go out."""
@@ -199,7 +223,6 @@ class Dealer:
             self._unsent.popleft()
 
     def _take(self, frames: list[bytes]) -> None:
-        self._liveness.heard(time.monotonic())
         if len(frames) > 1:
             _answer(self._in_flight.answered(frames[0]), frames)
         elif not self._is_heartbeat(frames[0]):
@@ -224,14 +247,12 @@ class Dealer:
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    def _set_timer(self, busy: bool = False) -> None:
+    def _set_timer(self) -> None:
         """Tick finely while something is in flight; else only as often as heartbeats ask for."""
-        wait_s = TICK_S if busy else self._options.heartbeat_interval_s or None
+        wait_s = TICK_S if self._busy else self._options.heartbeat_interval_s
         if self._timer is not None:
-            if wait_s is None or self._timer.when() <= self._loop.time() + wait_s:
-                return
             self._timer.cancel()
-        self._timer = None if wait_s is None else self._loop.call_later(wait_s, self._on_time)
+        self._timer = self._loop.call_later(wait_s, self._on_time) if wait_s else None
 
     def _on_time(self) -> None:
         self._timer = None
@@ -243,7 +264,8 @@ class Dealer:
             self._unsent.remove(exchange)
             _fail(exchange, ConnectFailed(f"{exchange.request.method}: nothing listens at {self._endpoint}; nothing was sent"))
         self._keep_alive(now)
-        self._set_timer(busy=bool(self._unsent or len(self._in_flight)))
+        self._busy = bool(self._unsent or len(self._in_flight))
+        self._set_timer()
 
     def _keep_alive(self, now: float) -> None:
         if not self._connected:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import suppress
 
 
 class Waker:
@@ -29,7 +28,9 @@ class Waker:
 
     def clear(self) -> None:
         """To be called before looking for what one was woken for, so that nothing is missed."""
-        with self._lock, suppress(BlockingIOError):
+        if not self._woken:
+            return
+        with self._lock:
             self._woken = False
             os.read(self.descriptor, 1)
 
