@@ -88,3 +88,28 @@ def test_map_keys_may_be_of_any_type_and_unhashable_ones_are_an_error() -> None:
     assert MSGPACK.decode(msgpack.packb({1: "a", b"b": 2})) == {1: "a", b"b": 2}
     with pytest.raises(DecodeError):
         MSGPACK.decode(b"\x81\x91\x01\x02")
+
+
+def test_a_map_that_packs_another_message_while_it_is_packed_spoils_neither() -> None:
+    """Packers are kept for the next message, and its own methods may be in need of one."""
+    inner: list[bytes] = []
+
+    class Busy(dict[str, Any]):
+        def items(self) -> Any:
+            inner.append(MSGPACK.encode({"inner": "x" * 1000}))
+            return super().items()
+
+    assert MSGPACK.decode(MSGPACK.encode({"before": 1, "busy": Busy(a=1), "after": 2})) == {
+        "before": 1,
+        "busy": {"a": 1},
+        "after": 2,
+    }
+    assert inner == [MSGPACK.encode({"inner": "x" * 1000})]
+
+
+def test_after_a_message_that_cannot_be_packed_the_next_one_is_as_it_should_be() -> None:
+    """Nothing is left of what was packed until then."""
+    for _ in range(20):
+        with pytest.raises(LocalProtocolError):
+            MSGPACK.encode({"before": "x" * 100, "value": object()})
+        assert MSGPACK.encode({"a": 1}) == b"\x81\xa1a\x01"

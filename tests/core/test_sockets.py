@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import zmq
 
-from kato_transport.zeromq import current_context, knock, open_back_door, server_socket
+from kato_transport.zeromq import NOW, current_context, knock, open_back_door, readable, receive, send_now, server_socket
 
 KINDS = [(zmq.DEALER, zmq.ROUTER), (zmq.REQ, zmq.REP)]
 
@@ -41,3 +41,18 @@ def test_a_knock_on_a_door_that_goes_away_ends(client: int, server: int, monkeyp
     knock(client, back_door)
     assert sock.closed
     assert not current_context().closed
+
+
+@pytest.mark.parametrize("frames", [[b"one"], [b"", b"two"], [b"a", b"", b"c" * 100_000]], ids=len)
+def test_a_message_comes_in_the_frames_that_it_was_sent_in(frames: list[bytes]) -> None:
+    """And where there is none, `Again` says so."""
+    with current_context().socket(zmq.PAIR) as ours, current_context().socket(zmq.PAIR) as theirs:
+        ours.bind(f"inproc://frames-{len(frames)}")
+        theirs.connect(f"inproc://frames-{len(frames)}")
+        assert not readable(theirs)
+        with pytest.raises(zmq.Again):
+            receive(theirs, NOW)
+        send_now(ours, frames)
+        send_now(ours, [b"next"])
+        assert readable(theirs)
+        assert [receive(theirs), receive(theirs, NOW)] == [frames, [b"next"]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 
 from kato_transport.model import ErrorCode, Request, Response
 from kato_transport.protocol.replies import CROWDED, FORGOTTEN, RUN, WAIT, Replies, Verdict
@@ -40,7 +41,7 @@ class OnceOnly:
             return None
         found = self._replies.begin(once, reply)
         if found is RUN:
-            return lambda answer: self._settle(once, answer, reply, kept)
+            return partial(self._settle, once, reply, kept)
         if found is not WAIT:
             reply(_REFUSALS[found] if isinstance(found, Verdict) else found)
         return None
@@ -50,7 +51,7 @@ class OnceOnly:
         replies = self._replies
         return {"kept": len(replies), "kept_bytes": replies.bytes, "repeats": replies.repeats, "evicted": replies.evicted}
 
-    def _settle(self, once: str, answer: Response, reply: Reply, kept: bool) -> int:
+    def _settle(self, once: str, reply: Reply, kept: bool, answer: Response) -> int:
         size = reply(answer)
         answer = answer.sent or answer  # one that is too large to be sent is too large to be kept
         if kept and answer.ran:

@@ -93,6 +93,29 @@ def test_a_waiting_caller_is_told_when_the_client_is_closed(
     assert connected.stats()["connections"] == 0
 
 
+def test_sockets_given_back_while_the_client_is_closed_are_closed_too(
+    serve: Callable[..., kt.RunningServer], connection: Callable[..., Any]
+) -> None:
+    """Whichever of the two comes first."""
+    endpoint = serve().endpoint
+    for _ in range(10):
+        connected = connection(endpoint)
+        with ThreadPoolExecutor(4) as threads:
+            calling = [threads.submit(call_until_closed, connected) for _ in range(4)]
+            until(lambda connected=connected: connected.stats()["connections"] > 1, "the calls did not start")
+            connected.close()
+            assert [type(caller.result(WAIT_S)) for caller in calling] == [kt.ClientClosed] * 4
+        assert connected.stats()["connections"] == 0
+
+
+def call_until_closed(connected: Any) -> Exception:
+    while True:
+        try:
+            connected.request(request())
+        except kt.TransportError as exc:
+            return exc
+
+
 def test_a_call_that_timed_out_keeps_its_socket(
     serve: Callable[..., kt.RunningServer], connection: Callable[..., Any], service: Service
 ) -> None:

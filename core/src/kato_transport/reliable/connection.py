@@ -54,10 +54,6 @@ class _Reliable(Generic[C]):
         index = self._site.balance.pick(now)
         return None if index is None else self._links[index]
 
-    def _is_strange(self, link: Link[C], request: Request) -> bool:
-        """Whether it has to be found out first who is there, and what it can do."""
-        return link.server is None and self._site.asks(request)
-
     def _least_busy(self) -> Link[C]:
         """A link for copies that no others follow, counted as started; `ConnectFailed` where all circuits are open."""
         link = self._picked(time.monotonic())
@@ -85,19 +81,19 @@ class ReliableConnection(_Reliable[Connection]):
     def request(self, request: Request) -> Response:
         """As `Connection.request`, once nothing more can be done: busy servers and lost connections are tried again within
         the call's time, wherever that does no harm."""
-        started = time.monotonic()
+        started, balance = time.monotonic(), self._site.balance
         link = self._picked(started)
-        if link is None or self._is_strange(link, request):
+        if link is None or (link.server is None and self._site.asks(request)):
             return self._driven(Delivery(self._site, request, started, link).course())
-        self._site.balance.started(link.index)
-        sent = link.copy(request, self._site.marks, request.timeout_s, self._options.copies)
+        balance.started(link.index)
+        sent = link.copy(request, self._site.marks, request.timeout_s, self._site.copies)
         outcome: Response | TransportError
         try:
             outcome = link.connection.request(sent)
         except TransportError as exc:
             outcome = exc
         finally:
-            self._site.balance.ended(link.index)
+            balance.ended(link.index)
         if isinstance(outcome, Response) and is_answer(outcome):
             link.heard()
             return outcome
@@ -208,19 +204,19 @@ class AsyncReliableConnection(_Reliable[AsyncConnection]):
 
     async def request(self, request: Request) -> Response:
         """As `ReliableConnection.request`."""
-        started = time.monotonic()
+        started, balance = time.monotonic(), self._site.balance
         link = self._picked(started)
-        if link is None or self._is_strange(link, request):
+        if link is None or (link.server is None and self._site.asks(request)):
             return await self._driven(Delivery(self._site, request, started, link).course())
-        self._site.balance.started(link.index)
-        sent = link.copy(request, self._site.marks, request.timeout_s, self._options.copies)
+        balance.started(link.index)
+        sent = link.copy(request, self._site.marks, request.timeout_s, self._site.copies)
         outcome: Response | TransportError
         try:
             outcome = await link.connection.request(sent)
         except TransportError as exc:
             outcome = exc
         finally:
-            self._site.balance.ended(link.index)
+            balance.ended(link.index)
         if isinstance(outcome, Response) and is_answer(outcome):
             link.heard()
             return outcome

@@ -32,6 +32,8 @@ class Channel:
     def __init__(self, kind: int, endpoint: str, options: ClientOptions) -> None:
         self._endpoint = endpoint
         self._options = options
+        self.usable = True
+        """Whether the next call may have it."""
         self._given_up: Callable[[Request], TransportError] | None = None
         self._kind = kind
         self._unanswered = 0
@@ -52,7 +54,7 @@ class Channel:
         """The next message's frames; `CallTimeout` at the deadline, `ConnectionLost` where the connection broke."""
         while True:
             try:
-                return self._answer()
+                return self._answered(receive(self._socket))
             except zmq.Again:
                 left_s = deadline - time.monotonic()
             self._check_given_up(request)
@@ -62,14 +64,10 @@ class Channel:
                 self._unanswered = 0  # nobody waits any more
                 raise CallTimeout(request.method, request.timeout_s, self._endpoint)
 
-    @property
-    def usable(self) -> bool:
-        """Whether the next call may have it."""
-        return self._given_up is None
-
     def give_up(self, error: Callable[[Request], TransportError]) -> None:
         """Have whoever waits on this channel end with an error, within a tick; called from any thread."""
         self._given_up = error
+        self.usable = False
 
     def broke(self) -> bool:
         """Whether the connection broke since this was last asked."""
@@ -117,11 +115,10 @@ class Channel:
     def _last_words(self, request: Request) -> list[bytes]:
         """An answer that came just before the connection broke, as a closing server sends it."""
         if readable(self._socket):
-            return self._answer()
+            return self._answered(receive(self._socket))
         raise self._lost(request)
 
-    def _answer(self) -> list[bytes]:
-        frames = receive(self._socket)
+    def _answered(self, frames: list[bytes]) -> list[bytes]:
         self._fresh_until = time.monotonic() + FRESH_S
         if self._unanswered:
             self._unanswered -= 1

@@ -20,7 +20,7 @@ from kato_transport.errors import CallTimeout, ClientClosed, ConnectionLost
 from kato_transport.protocol.correlation import CorrelationIds
 from kato_transport.zeromq import Channel, ChannelPool
 from kato_transport_zmq_improved.companion import Companion
-from kato_transport_zmq_improved.framing import Frames, request_frames, response_in
+from kato_transport_zmq_improved.framing import request_frames, response_in
 from kato_transport_zmq_improved.negotiation import NONE, PING, Abilities, abilities, refuses_correlation
 from kato_transport_zmq_improved.pipeline import OldServerTookOver, Pipeline
 
@@ -32,6 +32,7 @@ class ImprovedConnection:
         self._endpoint = endpoint
         self._options = options
         self._codec = options.codec
+        self._limit = options.max_message_bytes
         self._closed = False
         self._pool = ChannelPool(lambda: Channel(zmq.DEALER, endpoint, options), options.max_connections, endpoint)
         self._lock = threading.Lock()
@@ -49,7 +50,7 @@ class ImprovedConnection:
         server = self._server or self._introduced(request, deadline)
         if server.correlation:
             try:
-                return self._decoded(self._correlated(request, server, deadline))
+                return response_in(self._codec, self._correlated(request, server, deadline), self._limit)
             except OldServerTookOver:
                 self._on_old_server()
         return self._plain(request, deadline)
@@ -123,14 +124,15 @@ class ImprovedConnection:
     def _plain(self, request: Request, deadline: float) -> Response:
         """One exchange with a server that knows no correlation; a late answer dies with its channel."""
         with self._pool.channel(request, deadline) as channel:
-            channel.send(request, *self._encoded(request, NONE, deadline))
-            return self._decoded(channel.receive(request, deadline))
+            left_s = deadline - time.monotonic()
+            channel.send(request, *request_frames(self._codec, request, self._limit, NONE, left_s))
+            return response_in(self._codec, channel.receive(request, deadline), self._limit)
 
     def _correlated(self, request: Request, server: Abilities, deadline: float) -> list[bytes]:
         """The answer's frames; `OldServerTookOver` from a server that cannot read correlated requests."""
         with self._pool.channel(request, deadline) as channel:
-            correlation = self._ids.next()
-            channel.send(request, correlation, *self._encoded(request, server, deadline))
+            correlation, left_s = self._ids.next(), deadline - time.monotonic()
+            channel.send(request, correlation, *request_frames(self._codec, request, self._limit, server, left_s))
             try:
                 while (frames := channel.receive(request, deadline))[0] != correlation:
                     if len(frames) < 2 and refuses_correlation(self._codec, frames[0]):
@@ -156,12 +158,6 @@ class ImprovedConnection:
         except ConnectionLost:
             if pipeline.unsent == unsent:  # nothing went out: another channel would fare no better
                 raise
-
-    def _encoded(self, request: Request, server: Abilities, deadline: float) -> Frames:
-        return request_frames(self._codec, request, self._options.max_message_bytes, server, deadline - time.monotonic())
-
-    def _decoded(self, frames: list[bytes]) -> Response:
-        return response_in(self._codec, frames, self._options.max_message_bytes)
 
     def _outcome(self, request: Request) -> Response | Exception:
         try:
