@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-install lint format bench bench-kv bench-pressure bench-rest soak interop conformance clean
+.PHONY: demo test test-install lint format bench bench-rpc bench-startup bench-kv bench-pressure bench-rest soak interop conformance clean
 
 demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
 	$(BIN)/kato-transport demo
@@ -25,8 +25,13 @@ format: .venv/.synced
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/.synced         ## every transport against raw pyzmq, side by side in one run
-	$(BIN)/python bench/rpc.py
+bench: bench-rpc bench-startup   ## calls and start-up; the others, which take longer, each by its own name
+
+bench-rpc: .venv/.synced     ## calls over every transport beside raw pyzmq and peers, side by side in one run
+	$(BIN)/python -m bench.rpc
+
+bench-startup: .venv/.synced ## how long it takes until something can be done
+	$(BIN)/python -m bench.startup
 
 bench-kv: .venv/.synced      ## the block index against NVIDIA Dynamo's, side by side in one run
 	$(BIN)/python -m bench.kv_index

@@ -30,7 +30,7 @@ from bench.environment import environment, load
 from bench.offenders import MIB, Offence, Steps, beside, declares, flood, garbage, idle, sends, slow_reader, too_large
 from bench.report import as_line, table, write_json
 from bench.rounds import Ratio, quantile, rounds
-from bench.rpc import echo_inline, echo_pooled
+from bench.rpc.subjects.ours import echo, echo_inline
 
 PARAMS = {"text": "x" * 150, "number": 12345, "list": [1, 2, 3]}
 METHODS = {"echo": "inline", "pooled": "pooled"}
@@ -79,7 +79,7 @@ def serve(pipe: Connection) -> None:
     raise_limit()
     methods: dict[str, Callable[..., dict[str, Any]]] = {
         "echo": echo_inline,
-        "pooled": echo_pooled,
+        "pooled": echo,
         "look": lambda: {**server.stats(), "descriptors": len(os.listdir("/dev/fd"))},
     }
     with kt.serve(methods, "tcp://127.0.0.1:0", transport="improved") as server:

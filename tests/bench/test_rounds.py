@@ -50,13 +50,13 @@ def test_rounds_end_in_time_but_not_before_the_first(capsys: pytest.CaptureFixtu
 
 
 def test_a_target_is_met_at_its_limit_and_says_when_there_is_no_figure() -> None:
-    latency, speed = Target("p50", "≤", 1.15), Target("requests/s", "≥", 8, " ×")
+    latency, speed = Target("p50", "≤", 1.15), Target("requests/s", "≥", 8, "-fold")
     lines = targets([(latency, 1.15), (latency, 1.16), (speed, 8.5), (speed, None)]).splitlines()
     assert lines[2:] == [
         "| p50 | ≤ 1.15 | 1.15 | met |",
         "| p50 | ≤ 1.15 | 1.16 | not met |",
-        "| requests/s | ≥ 8 × | 8.50 × | met |",
-        "| requests/s | ≥ 8 × | - | not measured |",
+        "| requests/s | ≥ 8-fold | 8.50-fold | met |",
+        "| requests/s | ≥ 8-fold | - | not measured |",
     ]
 
 
