@@ -311,6 +311,7 @@ def test_a_reader_that_stands_still_is_cut_off_at_the_end(server, dial, caplog):
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.usefixtures("many_descriptors")
 def test_many_connections_at_once_are_all_answered(dial):
     """512 of them, each with a request under way."""
     names = [str(number) for number in range(512)]

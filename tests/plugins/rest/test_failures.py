@@ -196,6 +196,7 @@ def test_what_the_upstreams_factory_raises_the_server_raises(gateway):
         gateway(lambda: kt.aconnect("x://", transport="nonsense"))
 
 
+@pytest.mark.usefixtures("many_descriptors")
 def test_512_connections_at_once_are_all_answered(scope, gateway):
     """Over the one connection to the server behind, each with its own answer."""
     behind = scope.enter_context(kt.serve({"get_gene": lambda gene_name: {"gene_value": gene_name}}, "tcp://127.0.0.1:0"))
