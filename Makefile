@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-install lint format bench bench-rpc bench-startup bench-kv bench-pressure soak interop conformance clean
+.PHONY: demo test test-install lint format bench bench-rpc bench-startup bench-kv bench-pressure bench-rest soak interop conformance clean
 
 demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
 	$(BIN)/kato-transport demo
@@ -38,6 +38,9 @@ bench-kv: .venv/.synced      ## the block index against NVIDIA Dynamo's, side by
 
 bench-pressure: .venv/.synced   ## what one client notices of others that misbehave, side by side in one run
 	$(BIN)/python -m bench.pressure
+
+bench-rest: .venv/.synced    ## the gateway under wrk, against raw ASGI and gateways of threads, side by side in one run
+	$(BIN)/python -m bench.rest
 
 soak: .venv/.synced          ## clients of every kind against servers that are killed, and every answer checked: make soak MINUTES=5
 	$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),5)

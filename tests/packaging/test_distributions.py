@@ -26,7 +26,7 @@ EVERY = [ROOT, *FOLDERS]
 LEFT_TO_PLUGINS = {
     "pyzmq": ("kato_transport/zeromq", "kato_transport/compat"),
     "starlette": ("kato_transport/http",),
-    "uvicorn": ("kato_transport/http",),
+    "httptools": ("kato_transport/http",),
 }
 """What core imports and does not install, and where: whoever uses that part depends on it, or on a plugin that does."""
 EXTRAS = {

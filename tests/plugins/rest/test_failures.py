@@ -1,8 +1,10 @@
 """The status of each way to fail, and what is in front of a server that is slow or away."""
 
 import asyncio
+import json
 import queue
 import threading
+from contextlib import ExitStack
 
 import httpx2
 import pytest
@@ -192,3 +194,16 @@ def test_what_the_upstreams_factory_raises_the_server_raises(gateway):
     """And leaves nothing behind."""
     with pytest.raises(kt.UnknownTransport):
         gateway(lambda: kt.aconnect("x://", transport="nonsense"))
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_512_connections_at_once_are_all_answered(scope, gateway):
+    """Over the one connection to the server behind, each with its own answer."""
+    behind = scope.enter_context(kt.serve({"get_gene": lambda gene_name: {"gene_value": gene_name}}, "tcp://127.0.0.1:0"))
+    web = gateway(lambda: kt.aconnect(behind.endpoint))
+    with ExitStack() as stack:
+        raws = [stack.enter_context(web.raw()) for _ in range(512)]
+        for number, raw in enumerate(raws):
+            raw.send(f"GET /p/gene/{number} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        bodies = [json.loads(raw.answer().partition(b"\r\n\r\n")[2]) for raw in raws]
+    assert [body.get("gene_value", body) for body in bodies] == [str(number) for number in range(512)]

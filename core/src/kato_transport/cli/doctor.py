@@ -19,7 +19,7 @@ from kato_transport.cli.plugins import DISABLED, plugin_rows
 from kato_transport.endpoints import scratch_endpoint
 from kato_transport.settings import Settings, describe
 
-LIBRARIES = ("pyzmq", "msgpack", "pluggy", "attrs", "tenacity", "click", "starlette", "uvicorn")
+LIBRARIES = ("pyzmq", "msgpack", "pluggy", "attrs", "tenacity", "click", "starlette", "httptools")
 ROUND_TRIPS = 100
 
 

@@ -52,6 +52,17 @@ class Refusal(Exception):
         return encoded(Answer.error(self.message, self.code).body, self.status, headers=self.headers)
 
 
+class Encoded(Response):
+    """A body that is there, and its headers as they are to be sent: a `Response` without looking for what it is not told."""
+
+    def __init__(self, content: bytes, status: int, headers: Mapping[str, str] | None, content_type: str) -> None:
+        self.status_code, self.media_type, self.background = status, content_type, None
+        self.body = content
+        self.raw_headers = [(b"content-length", b"%d" % len(content)), (b"content-type", content_type.encode())]
+        if headers:
+            self.raw_headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
 def encoded(
     body: Mapping[str, Any],
     status: int = 200,
@@ -70,4 +81,4 @@ def encoded(
     if accept:
         content = compressed(content, accept)
         headers = {**(headers or {}), **coding_headers(content)}
-    return Response(content, status, headers, codec.content_type)
+    return Encoded(content, status, headers, codec.content_type)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, ClassVar, Never
+from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 from attrs import define
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from kato_transport.codecs.json import parsed
 from kato_transport.http.answers import Refusal
 from kato_transport.model import ErrorCode
 
@@ -63,7 +63,10 @@ class Exchange:
 
     def header(self, name: bytes) -> str:
         """A header's value, empty where there is none."""
-        return next((value.decode("latin-1") for key, value in self.scope["headers"] if key == name), "")
+        for key, value in self.scope["headers"]:
+            if key == name:
+                return str(value, "latin-1")
+        return ""
 
     def query(self, name: str) -> str:
         """A value of the query string, empty where there is none."""
@@ -101,10 +104,6 @@ class Exchange:
     def parsed(self, data: bytes) -> Any:
         """JSON as RFC 8259 has it, so without NaN."""
         try:
-            return json.loads(data, parse_constant=_refuse_constant)
+            return parsed(data)
         except (ValueError, RecursionError) as exc:
             raise Refusal(self.not_json, f"the body is not JSON: {exc}", ErrorCode.INVALID_PARAMS) from exc
-
-
-def _refuse_constant(word: str) -> Never:
-    raise ValueError(f"{word} is not JSON")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
 
@@ -72,12 +73,13 @@ class Resource(Generic[E]):
             raise Refusal(405, message, "method_not_allowed", {"allow": self.allow}) from None
 
 
-@frozen
 class _Shape(Generic[E]):
     """Where a path of some length has its names; literal segments lead to the resource."""
 
-    places: tuple[int, ...]
-    resources: dict[tuple[str, ...], tuple[Resource[E], tuple[str, ...]]] = Factory(dict)
+    def __init__(self, length: int, places: tuple[int, ...]) -> None:
+        self.places = places
+        self.literals: Callable[[Sequence[str]], Any] = _items([at for at in range(length) if at not in places])
+        self.resources: dict[Any, tuple[Resource[E], tuple[str, ...]]] = {}
 
 
 class Router(Generic[E]):
@@ -92,9 +94,11 @@ class Router(Generic[E]):
         """The resource, and what stands in the path for its names; `Refusal` (404) where there is none."""
         segments = _segments(raw_path)
         for shape in self._shapes.get(len(segments), ()):
-            found = shape.resources.get(_literals(segments, shape.places))
+            found = shape.resources.get(shape.literals(segments))
+            if found is None:
+                continue
             values = [segments[place] for place in shape.places]
-            if found is not None and all(values):
+            if all(values):
                 resource, names = found
                 return resource, dict(zip(names, values, strict=True))
         path = raw_path.decode("latin-1")
@@ -104,15 +108,14 @@ class Router(Generic[E]):
         segments = route.path[1:].split("/")
         places = tuple(index for index, segment in enumerate(segments) if _PLACE.fullmatch(segment))
         shape = self._shape(len(segments), places)
-        key = _literals(segments, places)
-        resource, _ = shape.resources.setdefault(key, (Resource(route.path), tuple(route.places)))
+        resource, _ = shape.resources.setdefault(shape.literals(segments), (Resource(route.path), tuple(route.places)))
         resource.add(route)
 
     def _shape(self, length: int, places: tuple[int, ...]) -> _Shape[E]:
         shapes = self._shapes.setdefault(length, [])
         shape = next((shape for shape in shapes if shape.places == places), None)
         if shape is None:
-            shape = _Shape(places)
+            shape = _Shape(length, places)
             shapes.append(shape)
             shapes.sort(key=lambda shape: len(shape.places))
         return shape
@@ -132,5 +135,6 @@ def _segments(raw_path: bytes) -> list[str]:
         raise Refusal(400, "the path's percent-escapes are not UTF-8", ErrorCode.INVALID_PARAMS) from exc
 
 
-def _literals(segments: Sequence[str], places: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(segment for index, segment in enumerate(segments) if index not in places)
+def _items(indices: Sequence[int]) -> Callable[[Sequence[str]], Any]:
+    """What takes these items of a sequence."""
+    return itemgetter(*indices) if indices else lambda segments: ()

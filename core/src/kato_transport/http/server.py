@@ -10,12 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, suppress
 
-from starlette.types import ASGIApp
-
 from kato_transport import fork
 from kato_transport.endpoints import http_endpoint
 from kato_transport.http.binding import listening
-from kato_transport.http.listener import HttpListener, new_loop
+from kato_transport.http.listener import HttpListener, Responder, new_loop
 
 log = logging.getLogger("kato_transport.http")
 
@@ -25,7 +23,7 @@ class HttpServer:
     what it raises at the beginning, the constructor raises."""
 
     def __init__(
-        self, endpoint: str, app: Callable[[], AbstractAsyncContextManager[ASGIApp]], drain_s: float, name: str = "kato-http"
+        self, endpoint: str, app: Callable[[], AbstractAsyncContextManager[Responder]], drain_s: float, name: str = "kato-http"
     ) -> None:
         self._socket = listening(endpoint)
         self.endpoint = http_endpoint(*self._socket.getsockname()[:2])

@@ -26,7 +26,7 @@ class RestTransport:
         return HttpConnection(endpoint, options)
 
     def serve(self, endpoint: str, service: Service, options: ServerOptions) -> Server:
-        from kato_transport_rest.server import ServiceServer  # a client needs no uvicorn
+        from kato_transport_rest.server import ServiceServer  # a client needs no HTTP server
 
         return ServiceServer(endpoint, service, options, load(RestSettings))
 

@@ -12,7 +12,7 @@ from kato_transport.endpoints import http_endpoint
 from kato_transport.errors import ClientClosed, ConnectFailed
 
 IDLE_S = 4.0
-"""Seconds a connection is kept unused: less than servers keep theirs (uvicorn, Node and others: 5)."""
+"""Seconds a connection is kept unused: less than servers keep theirs (Node and others: 5)."""
 
 
 class Kept(http.client.HTTPConnection):

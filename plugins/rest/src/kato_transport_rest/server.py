@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from starlette.types import ASGIApp
-
 from kato_transport.contracts import AsyncConnection, ServerOptions, Service
+from kato_transport.http.listener import Responder
 from kato_transport.http.server import HttpServer
 from kato_transport.http.upstream import LocalUpstream
 from kato_transport.runner import Runner
@@ -30,7 +29,7 @@ class GatewayServer(HttpServer):
         timeout_s: float,
     ) -> None:
         @asynccontextmanager
-        async def app() -> AsyncIterator[ASGIApp]:
+        async def app() -> AsyncIterator[Responder]:
             upstream = make_upstream()
             try:
                 strict, origins = settings.strict_processor_id, settings.cors_origins

@@ -23,7 +23,6 @@ from kato_transport.protocol.liveness import Liveness
 from kato_transport.wire import encode_heartbeat
 from kato_transport.zeromq import (
     NOW,
-    READABLE,
     WRITABLE,
     client_socket,
     close_monitored,
@@ -75,7 +74,7 @@ class Dealer:
         self._unsent: deque[Exchange] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._busy = False
-        self._looks_soon = False
+        self._pumps_soon = False
         self.reconnections = -1
         self._closed = False
         self._open()
@@ -99,8 +98,10 @@ class Dealer:
             min(deadline, time.monotonic() + self._options.connect_timeout_s),
         )
         self._unsent.append(exchange)
-        if self._connected and len(self._unsent) == 1:
-            self._send_next()
+        if self._connected:
+            if not len(self._in_flight):
+                self._send_all()
+            self._pump_soon()
         if not self._busy:
             self._busy = True
             self._set_timer()
@@ -161,23 +162,22 @@ class Dealer:
         What is possible is asked of `EVENTS`, which takes in news from libzmq's own threads; a send by itself may not, and
         then fails although there is a peer.
         """
-        self._looks_soon = False
+        self._pumps_soon = False
         if self._socket.closed:
             return
         self._take_all()
-        while self._unsent and self._connected:
-            possible = events(self._socket)
-            if possible & WRITABLE:
-                self._send_next()
-            elif possible & READABLE:
-                self._take_all()
-            else:
-                return
+        if not self._unsent:
+            return
+        while self._unsent and self._connected and events(self._socket) & WRITABLE:
+            self._send_all()
+        if readable(self._socket):  # since it was empty, which nothing else may tell of
+            self._pump_soon()
 
-    def _look_soon(self) -> None:
-        """Once for all that is sent until the loop turns: sending may have taken in news, of which nothing else tells."""
-        if not self._looks_soon:
-            self._looks_soon = True
+    def _pump_soon(self) -> None:
+        """Once for all that is to be sent until the loop turns, but for a request that is alone: each by itself would wake
+        libzmq's thread and the server's, which costs more than the request."""
+        if not self._pumps_soon:
+            self._pumps_soon = True
             self._loop.call_soon(self._pump)
 
     def _take_all(self) -> None:
@@ -210,17 +210,17 @@ class Dealer:
                 self._liveness.heard(time.monotonic())
         self._pump()
 
-    def _send_next(self) -> None:
-        exchange = self._unsent.popleft()
-        if exchange.answer.done():  # given up by its caller
-            return
-        self._look_soon()
-        try:
-            send_now(self._socket, exchange.frames)
-        except zmq.Again:  # no connection, or no room, as far as the socket knows
-            self._unsent.appendleft(exchange)
-            return
-        self._in_flight.add(exchange.correlation, exchange.deadline, exchange)
+    def _send_all(self) -> None:
+        """As far as there is room."""
+        while self._unsent:
+            exchange = self._unsent[0]
+            if not exchange.answer.done():  # else given up by its caller
+                try:
+                    send_now(self._socket, exchange.frames)
+                except zmq.Again:  # the room, or the connection, went since it was asked for
+                    return
+                self._in_flight.add(exchange.correlation, exchange.deadline, exchange)
+            self._unsent.popleft()
 
     def _take(self, frames: list[bytes]) -> None:
         if len(frames) > 1:

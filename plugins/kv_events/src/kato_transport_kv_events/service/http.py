@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-from starlette.types import ASGIApp, Receive, Scope
+from starlette.types import Receive, Scope
 
 from kato_transport.contracts import ServerOptions, Service
 from kato_transport.http.application import Application
@@ -31,7 +31,7 @@ class QueryServer:
             return Exchange(scope, receive, names, limit, site)
 
         @asynccontextmanager
-        async def app() -> AsyncIterator[ASGIApp]:
+        async def app() -> AsyncIterator[Application[Exchange]]:
             yield Application(ROUTES, made)
 
         self._http = HttpServer(endpoint, app, options.drain_s, "kato-kv-http")
