@@ -124,6 +124,12 @@ class Serve(Command):
         events = answer["short_term_memory"] if "short_term_memory" in answer else answer["data"]
         return [" ".join(event) for event in events]
 
+    def greet(self) -> None:
+        """A call through the gateway, where it has one: what is opened once and kept, as by uvloop, is open then."""
+        if self._rest:
+            with kt.connect(self.gateway, transport="rest", timeout_s=CONTROL_S) as client:
+                client.call("ping")
+
     def about(self) -> dict[str, int]:
         """Its own figures: `repeats`, `threads`, `descriptors`."""
         with self.client() as client:

@@ -99,6 +99,8 @@ class Soak:
         self._seed = seed
         self._ended = ended
         self._say = say
+        for server in stage.servers.values():
+            server.greet()
         self._before = {name: server.about() for name, server in stage.servers.items()}
 
     def run(self, seconds: float) -> None:
