@@ -286,3 +286,25 @@ def test_a_job_that_is_to_be_run_again_is_not_once_the_drain_time_is_over(gate: 
     gate.set()
     until(lambda: threads_named("once more") == [], "a thread was left")
     assert turns == [1]
+
+
+def test_a_job_that_no_thread_can_be_had_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And runs when it is given again; threads that are there do the work of those that cannot be had."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    workers, done = Workers(4, 10, 10, NAME), []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert not workers.submit("", lambda: done.append(1))
+    assert threads_named(NAME) == []
+    first, gate = threading.Event(), threading.Event()
+    assert workers.submit("", lambda: first.set() or gate.wait(WAIT_S))
+    assert first.wait(WAIT_S)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        assert workers.submit("", lambda: done.append(2))
+    gate.set()
+    assert workers.close(WAIT_S)
+    assert done == [2]

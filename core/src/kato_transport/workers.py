@@ -46,9 +46,13 @@ class Workers:
         self._stopped = False
 
     def submit(self, lane: str, job: Job, client: bytes = b"") -> bool:
-        """Queue a job; False, and nothing queued, where the queue or the client's share of it is full, or closed."""
+        """Queue a job; False, and nothing queued, where the queue or the client's share of it is full, or closed, or where the
+        system has no thread for it."""
         with self._state:
             if self._closed or self._waiting >= self._limit:
+                return False
+            is_first = not self._threads
+            if is_first and not self._started():
                 return False
             if client:
                 of_client = self._of_client.get(client, 0)
@@ -56,7 +60,7 @@ class Workers:
                     return False
                 self._of_client[client] = of_client + 1
             self._waiting += 1
-            if self._turns.add(client, lane, job):
+            if self._turns.add(client, lane, job) and not is_first:
                 self._engage_thread()
         return True
 
@@ -86,9 +90,18 @@ class Workers:
             self._idle -= 1
             self._wake.put(None)
         elif len(self._threads) < self._max_threads:
-            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
+            self._started()
+
+    def _started(self) -> bool:
+        """Whether another thread could be started; where the system has none left, those that are there do the work."""
+        thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+        try:
             thread.start()
+        except RuntimeError as exc:
+            log.warning("%s: %s", thread.name, exc)
+            return False
+        self._threads.append(thread)
+        return True
 
     def _work(self) -> None:
         while not self._stopped:
