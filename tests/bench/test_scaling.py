@@ -15,8 +15,8 @@ from bench.scaling.__main__ import CURVES
 
 @pytest.mark.parametrize("name", CURVES)
 def test_the_first_point_of_each_curve_has_figures(name):
-    """By a command of its own, as all points have. The first figure is what the curve is of, and more than nothing; others may be
-    what two processes differ by, which at this point is little either way."""
+    """By a command of its own, as all points have. The first is what the curve is of, and more than nothing; others may be what
+    two processes differ by, which at this point is little either way."""
     command = [sys.executable, "-m", f"bench.scaling.{name}", str(CURVES[name][0])]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
