@@ -113,3 +113,15 @@ def test_after_a_message_that_cannot_be_packed_the_next_one_is_as_it_should_be()
         with pytest.raises(LocalProtocolError):
             MSGPACK.encode({"before": "x" * 100, "value": object()})
         assert MSGPACK.encode({"a": 1}) == b"\x81\xa1a\x01"
+
+
+@pytest.mark.parametrize("codec", BOTH, ids=lambda codec: codec.name)
+def test_what_a_maps_own_methods_raise_is_an_error_like_any_other(codec: Codec) -> None:
+    """Or a server would answer nothing."""
+
+    class Broken(dict[str, Any]):
+        def items(self) -> Any:
+            raise KeyError("broken")
+
+    with pytest.raises(LocalProtocolError, match="broken"):
+        codec.encode({"value": Broken(a=1)})

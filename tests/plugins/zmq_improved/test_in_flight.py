@@ -11,6 +11,7 @@ import pytest
 
 import kato_transport as kt
 from kato_transport.contracts import WINDOW
+from kato_transport_zmq_improved.dealer import Dealer
 
 from .conftest import Service
 from .peers import WAIT_S, RawRouter, until
@@ -166,6 +167,26 @@ def test_slow_calls_of_an_asynchronous_client_open_no_circuit(serve: Callable[..
             return client.stats()["circuit"], client.stats()["circuit_opened"], (await client.call("ping"))["status"]
 
     assert asyncio.run(run()) == ("closed", 0, "okay")
+
+
+def test_deadlines_are_kept_after_something_failed_beside_them(
+    serve: Callable[..., kt.RunningServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a heartbeat may, where there are no descriptors left for another socket."""
+
+    def fail(dealer: Dealer, now: float) -> None:
+        raise kt.ConnectFailed("no socket")
+
+    async def run() -> None:
+        options = {"timeout_s": WAIT_S, "copies": 1}
+        async with kt.aconnect(serve().endpoint, transport="improved", **options) as client:
+            await client.call("ping")
+            monkeypatch.setattr(Dealer, "_keep_alive", fail)
+            for _ in range(3):
+                with pytest.raises(kt.CallTimeout):
+                    await asyncio.wait_for(client.call("hold", timeout_s=SHORT_S), WAIT_S)
+
+    asyncio.run(run())
 
 
 def raised(item: object) -> object:

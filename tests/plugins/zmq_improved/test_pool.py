@@ -77,6 +77,27 @@ def test_a_caller_waits_for_a_socket_within_its_own_time(
     assert connected.request(request()).body["status"] == "okay"
 
 
+def test_callers_that_wait_for_a_socket_get_one_in_turn(
+    serve: Callable[..., kt.RunningServer], connection: Callable[..., Any]
+) -> None:
+    """However soon those who had one call again."""
+    connected = connection(serve().endpoint, max_connections=1)
+    counts = [0, 0, 0]
+    ends = threading.Event()
+
+    def call(number: int) -> None:
+        while not ends.is_set():
+            connected.request(request(value=number))
+            counts[number] += 1
+            if min(counts) >= 20:
+                ends.set()
+
+    with ThreadPoolExecutor(3) as threads:
+        for calling in [threads.submit(call, number) for number in range(3)]:
+            calling.result(4 * WAIT_S)
+    assert max(counts) <= 2 * min(counts) + 5
+
+
 def test_a_waiting_caller_is_told_when_the_client_is_closed(
     serve: Callable[..., kt.RunningServer], connection: Callable[..., Any], service: Service
 ) -> None:

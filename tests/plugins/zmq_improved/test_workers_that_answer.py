@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -57,6 +58,41 @@ def test_many_calls_in_flight_cross_the_answers_of_workers(endpoint: str, closin
     answers = client.call_many(calls)
     assert [answer["value"] for answer in answers if isinstance(answer, dict)] == list(range(len(calls)))
     assert len({answer["thread"] for answer in answers if isinstance(answer, dict)}) > 1
+
+
+def test_a_call_that_comes_while_an_inline_handler_runs_beside_workers_is_taken(never_looks: None, closing: ExitStack) -> None:
+    """The answer of the inline handler takes in the news of the call, of which the descriptor then tells nobody else."""
+    gate, holding, running = threading.Event(), threading.Event(), threading.Event()
+    closing.callback(gate.set)
+
+    def hold() -> dict[str, Any]:
+        holding.set()
+        gate.wait(3 * WAIT_S)
+        return {}
+
+    @kt.inline
+    def pause() -> dict[str, Any]:
+        running.set()
+        time.sleep(0.1)  # for the other call to arrive in
+        return {}
+
+    server = closing.enter_context(kt.serve({"hold": hold, "pause": pause}, "tcp://127.0.0.1:0", transport="improved"))
+    closing.callback(gate.set)
+    alone = {"copies": 1, "heartbeat_interval_s": 0.0}  # second copies and heartbeats would wake it, too
+    clients = [
+        closing.enter_context(kt.connect(server.endpoint, transport="improved", timeout_s=WAIT_S, **alone)) for _ in range(3)
+    ]
+    threads = closing.enter_context(ThreadPoolExecutor(2))
+    for client in clients:
+        client.call("ping")
+    held = threads.submit(clients[0].call, "hold")
+    assert holding.wait(WAIT_S)
+    first = threads.submit(clients[1].call, "pause")
+    assert running.wait(WAIT_S)
+    assert clients[2].call("ping")["status"] == "okay"
+    assert first.result(WAIT_S)["status"] == "okay"
+    gate.set()
+    assert held.result(WAIT_S)["status"] == "okay"
 
 
 def test_an_answer_of_a_worker_that_outlives_its_server_is_for_nobody(never_looks: None, closing: ExitStack) -> None:

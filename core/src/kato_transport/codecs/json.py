@@ -20,7 +20,7 @@ class JsonCodec:
     def encode(self, obj: Any) -> bytes:
         try:
             return _ENCODER.encode(obj).encode()
-        except (TypeError, ValueError, RecursionError) as exc:
+        except Exception as exc:  # what is encoded may have methods of its own, as a map's `items`
             raise LocalProtocolError(f"cannot be sent as json: {exc}") from exc
 
     def decode(self, data: bytes) -> Any:

@@ -36,7 +36,7 @@ class MsgpackCodec:
             packer = msgpack.Packer()
         try:
             packed: bytes = packer.pack(obj)
-        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        except Exception as exc:  # what is packed may have methods of its own, as a map's `items`
             raise LocalProtocolError(f"cannot be sent as msgpack: {exc}") from exc
         if len(packed) <= KEPT_BYTES:
             self._packers.append(packer)

@@ -26,9 +26,23 @@ _send = backend.Socket.send
 
 def send_now(sock: Sock, frames: Sequence[bytes | zmq.Frame]) -> None:
     """Hand a message over without waiting, all of it or nothing; `zmq.Again` where there is no room, or no peer."""
-    for frame in frames[:-1]:
+    number, last = 0, len(frames) - 1
+    try:
+        while number < last:
+            _send(sock, frames[number], _MORE)
+            number += 1
+    except zmq.Again:
+        if number:
+            _drop(sock, frames[number + 1 :])
+        raise
+    _send(sock, frames[last], NOW)
+
+
+def _drop(sock: Sock, rest: Sequence[bytes | zmq.Frame]) -> None:
+    """A peer went in the midst of a message, whose rest libzmq drops, up to a message's end: let it be this one's."""
+    for frame in rest[:-1]:
         _send(sock, frame, _MORE)
-    _send(sock, frames[-1], NOW)
+    _send(sock, rest[-1], NOW)
 
 
 def receive(sock: Sock, flags: int = 0) -> list[bytes]:

@@ -49,7 +49,8 @@ class ChannelPool:
         self._endpoint = endpoint
         self._closed = False
         self._changed = threading.Condition()
-        self._waiting = 0
+        self._line: deque[object] = deque()
+        """Calls that wait for a channel, the first of them in front."""
         first = Lease(self, open_channel())  # a malformed endpoint is told now, not at the first call
         self._idle = deque([first])
         self._open = {first}
@@ -62,10 +63,8 @@ class ChannelPool:
 
     def channel(self, request: Request, deadline: float) -> Lease:
         """A channel for one call. One that an error leaves is closed: a late answer on it would meet the next call."""
-        try:
-            return self._idle.pop()  # the one used last, which is the warmest
-        except IndexError:
-            return self._opened(request, deadline)
+        lease = None if self._line else self._idle_one()  # who comes later is no faster
+        return lease or self._waited_for(request, deadline)
 
     def give_back(self, lease: Lease) -> None:
         """Keep a channel for the next call."""
@@ -75,9 +74,9 @@ class ChannelPool:
         self._idle.append(lease)
         if self._closed:  # `close` may have looked before
             self.drop_idle()
-        elif self._waiting:
+        elif self._line:
             with self._changed:
-                self._changed.notify()
+                self._changed.notify_all()
 
     def discard(self, lease: Lease) -> None:
         """Close a channel."""
@@ -96,10 +95,10 @@ class ChannelPool:
 
     def drop(self, error: Callable[[Request], TransportError]) -> None:
         """Close what is kept, and end the calls under way with an error: the peer behind them is gone."""
-        self.drop_idle()
         with self._changed:
             for lease in self._open:
                 lease.channel.give_up(error)
+        self.drop_idle()
 
     def close(self) -> None:
         """Close every channel; calls under way end with `ClientClosed`, and are waited for. Idempotent."""
@@ -114,27 +113,40 @@ class ChannelPool:
         for lease in self._open:
             lease.channel.abandon()
         self._changed = threading.Condition()
-        self._waiting = 0
+        self._line = deque()
         self._idle = deque()
         self._open = set()
 
-    def _opened(self, request: Request, deadline: float) -> Lease:
-        """A new channel, or one that becomes free meanwhile."""
+    def _waited_for(self, request: Request, deadline: float) -> Lease:
+        """A new channel, or the first that becomes free for whoever is first in line."""
+        place = object()
         with self._changed:
-            self._waiting += 1
+            self._line.append(place)
             try:
                 while not self._closed:
-                    with suppress(IndexError):
-                        return self._idle.pop()
-                    if len(self._open) < self._limit:
-                        lease = Lease(self, self._open_channel())
-                        self._open.add(lease)
+                    if self._line[0] is place and (lease := self._free_or_new()):
                         return lease
                     if not self._changed.wait(max(0.0, deadline - time.monotonic())):
                         raise ConnectFailed(f"{request.method}: all {self._limit} connections were in use; nothing was sent")
             finally:
-                self._waiting -= 1
+                self._line.remove(place)
+                self._changed.notify_all()  # it is the next one's turn
         raise self._closed_error(request)
+
+    def _idle_one(self) -> Lease | None:
+        """The one used last, which is the warmest; none that has been given up since."""
+        with suppress(IndexError):
+            while not (lease := self._idle.pop()).channel.usable:
+                self.discard(lease)
+            return lease
+        return None
+
+    def _free_or_new(self) -> Lease | None:
+        lease = self._idle_one()
+        if lease is None and len(self._open) < self._limit:
+            lease = Lease(self, self._open_channel())
+            self._open.add(lease)
+        return lease
 
     def _closed_error(self, request: Request) -> ClientClosed:
         return ClientClosed(f"{request.method}: the client of {self._endpoint} is closed")

@@ -136,7 +136,7 @@ class Dealer:
 
     def _open_when_possible(self) -> None:
         """Where descriptors have run out, requests wait for a socket as they wait for a peer."""
-        if self._closed:
+        if self._closed or not self._socket.closed:
             return
         try:
             self._open()
@@ -184,7 +184,7 @@ class Dealer:
         """Until there is nothing: to be told so costs less than to ask before each of many."""
         sock, heard = self._socket, False
         with suppress(zmq.Again):
-            while self._socket is sock:
+            while self._socket is sock and not sock.closed:
                 frames = receive(sock, NOW)
                 heard = True
                 self._take(frames)
@@ -263,9 +263,12 @@ class Dealer:
         for exchange in overdue:
             self._unsent.remove(exchange)
             _fail(exchange, ConnectFailed(f"{exchange.request.method}: nothing listens at {self._endpoint}; nothing was sent"))
-        self._keep_alive(now)
-        self._busy = bool(self._unsent or len(self._in_flight))
-        self._set_timer()
+        try:
+            self._keep_alive(now)
+            self._pump()  # what was taken in may have made room
+        finally:  # whatever happened, time goes on
+            self._busy = bool(self._unsent or len(self._in_flight))
+            self._set_timer()
 
     def _keep_alive(self, now: float) -> None:
         if not self._connected:

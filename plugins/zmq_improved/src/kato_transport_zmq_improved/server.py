@@ -89,6 +89,7 @@ class ImprovedServer:
         self._answers: deque[tuple[Frames, Answer, bool]] = deque()
         self._waker = Waker()
         self._on_workers = 0
+        self._has_sent = True  # since this thread last asked what can be received
         self._using = threading.Lock()  # whoever holds it has the socket
         self._stop = False
         self._closed = False
@@ -155,8 +156,11 @@ class ImprovedServer:
     def _give_way(self, poller: select.poll, waits: bool) -> None:
         """Let workers have the socket until something has come, or for a moment where something is known to be there.
 
-        The descriptor tells of a change once only, and a worker that sends may take the news in: so it passes it on.
+        The descriptor tells of a change once only, and whoever sends may take the news in: so a worker passes it on, and what
+        this thread has sent since it looked is a reason to look again.
         """
+        if waits and self._has_sent:
+            waits = not readable(self._socket)
         self._using.release()
         if waits:
             poller.poll(TICK_MS)
@@ -178,6 +182,7 @@ class ImprovedServer:
             if not more:
                 return True
             frames = self._receive(NOW if self._on_workers else 0)
+            self._has_sent = False
             if beside:
                 more = readable(self._socket)  # before a worker is woken, which then waits for Python's lock
             elif not number % NOTICED_EVERY:
@@ -279,6 +284,7 @@ class ImprovedServer:
 
     def _send(self, envelope: Frames, answer: Answer) -> None:
         """Send, or drop and count: a client that does not read, or is gone, is no reason to wait."""
+        self._has_sent = True
         try:
             send_now(self._socket, envelope + answer)
         except zmq.ZMQError as exc:
