@@ -466,6 +466,17 @@ def test_an_answer_that_nobody_reads_is_given_up(monkeypatch, server, dial):
             time.sleep(0.01)
 
 
+def test_a_slow_reader_is_not_given_up(monkeypatch, dial):
+    """However long the whole takes: something of its answer is taken, every time."""
+    monkeypatch.setattr(listener, "KEEP_ALIVE_S", 3)
+    with dial() as wire:
+        wire.send(get("/large"))
+        left = LARGE
+        while left > 0:
+            left -= len(wire.socket.recv(400_000, socket.MSG_WAITALL))
+            time.sleep(0.1)
+
+
 @pytest.mark.parametrize("server", [0.1], indirect=True)
 def test_a_reader_that_stands_still_is_cut_off_at_the_end(server, dial, caplog):
     """Its answers do not keep a closing server."""
