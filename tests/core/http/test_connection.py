@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+import time
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 
 import pytest
@@ -16,6 +17,8 @@ from kato_transport.http.routing import Route
 from kato_transport.http.server import HttpServer
 
 LIMIT = 1_000_000
+LARGE = 20_000_000
+"""More than the system keeps for a client that does not read."""
 
 
 def route(verb, path, handle):
@@ -42,8 +45,14 @@ class Handlers:
         self.bodies.append(await exchange.body())
         return {"size": len(self.bodies[-1])}
 
-    async def two_lines(self, exchange):
-        return Response("", headers={"x": "a\nset-cookie: b"})
+    async def header(self, exchange):
+        return Response("", headers={"x": f"a{exchange.names['end']}set-cookie: b"})
+
+    async def status(self, exchange):
+        return Response("{}", int(exchange.names["code"]))
+
+    async def large(self, exchange):
+        return Response(b"x" * LARGE)
 
     @property
     def routes(self):
@@ -51,7 +60,9 @@ class Handlers:
             route("GET", "/name/{name}", self.name),
             route("GET", "/held", self.held),
             route("POST", "/body", self.body),
-            route("GET", "/two-lines", self.two_lines),
+            route("GET", "/header/{end}", self.header),
+            route("GET", "/status/{code}", self.status),
+            route("GET", "/large", self.large),
         ]
 
 
@@ -125,7 +136,7 @@ def until_refused(dial):
         while True:
             with dial():
                 pass
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it was closed while it was dialled
         return
 
 
@@ -147,13 +158,11 @@ def test_a_request_that_comes_byte_by_byte_is_read(dial):
         assert [wire.answer()[2], wire.answer()[2]] == [{"name": "slow"}, {"size": 5}]
 
 
-def test_what_follows_a_request_is_refused_after_its_answer(dial):
-    """Nobody's answer is lost to garbage behind it."""
+def test_garbage_behind_requests_is_refused_after_their_answers(dial):
+    """Nobody's answer is lost to what stands behind it."""
     with dial() as wire:
-        wire.send(get("/name/first") + b"\x00\x01nonsense\r\n\r\n")
-        assert wire.answer()[2] == {"name": "first"}
-        last = wire.answer()
-        assert last is None or last[0] == 400
+        wire.send(get("/name/x") * 3 + b"\x00\x01nonsense\r\n\r\n")
+        assert [wire.answer()[0] for _ in range(4)] == [200, 200, 200, 400]
         assert wire.answer() is None
 
 
@@ -211,6 +220,43 @@ def test_length_and_chunks_together_are_refused(dial):
         assert wire.answer() is None
 
 
+@pytest.mark.parametrize("codings", [["gzip, chunked"], ["chunked", "chunked"], ["identity"]])
+def test_a_body_in_any_coding_but_chunks_is_refused(dial, handlers, codings):
+    """Nobody here would undo it, and two servers could disagree where it ends."""
+    lines = "".join(f"Transfer-Encoding: {coding}\r\n" for coding in codings)
+    with dial() as wire:
+        wire.send(f"POST /body HTTP/1.1\r\nHost: x\r\n{lines}\r\n0\r\n\r\n".encode())
+        assert wire.answer()[0] == 400
+        assert wire.answer() is None
+    assert handlers.bodies == []
+
+
+@pytest.mark.parametrize("hosts", ["", "Host: x\r\nHost: y\r\n"])
+def test_a_request_without_one_host_is_refused(dial, hosts):
+    """RFC 9112 asks it of a server; HTTP/1.0 had none."""
+    with dial() as wire:
+        wire.send(f"GET /name/x HTTP/1.1\r\n{hosts}\r\n".encode())
+        status, _, body = wire.answer()
+        assert (status, "Host" in body["message"]) == (400, True)
+    with dial() as wire:
+        wire.send(b"GET /name/x HTTP/1.0\r\n\r\n")
+        assert wire.answer()[0] == 200
+
+
+def test_a_target_with_a_fragment_is_refused(dial):
+    """It is the client's own, and no part of a name."""
+    with dial() as wire:
+        wire.send(get("/name/a#b"))
+        assert wire.answer()[0] == 400
+
+
+def test_a_length_of_many_digits_is_read(dial):
+    """More than Python makes a number of."""
+    with dial() as wire:
+        wire.send(f"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: {'0' * 5000}3\r\n\r\nabc".encode())
+        assert wire.answer()[2] == {"size": 3}
+
+
 @pytest.mark.parametrize(
     "endless",
     [
@@ -258,14 +304,100 @@ def test_another_protocol_is_not_changed_to(dial):
         assert wire.answer()[2] == {"name": "next"}
 
 
-def test_a_header_with_a_line_s_end_is_not_sent(dial, caplog):
+OFFER = ("Connection: Upgrade", "Upgrade: h2c")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(get("/name/smuggled"), *OFFER),
+        b"POST /body HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"%x\r\n%b\r\n0\r\n\r\n" % (len(get("/name/smuggled")), get("/name/smuggled")),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 100_000])
+def test_a_request_that_offers_another_protocol_has_its_body(dial, handlers, request_, step):
+    """It is not the next request."""
+    data = request_ * 2 + get("/name/next")
+    with dial() as wire:
+        for start in range(0, len(data), step):
+            wire.send(data[start : start + step])
+        assert [wire.answer()[2] for _ in range(3)] == [{"size": len(get("/name/smuggled"))}] * 2 + [{"name": "next"}]
+    assert handlers.bodies == [get("/name/smuggled")] * 2
+
+
+def test_many_offers_of_another_protocol_are_all_answered(dial, caplog):
+    """However many of them are read at once."""
+    with dial() as wire:
+        wire.send(get("/name/x", *OFFER) * 4000)
+        assert [wire.answer()[0] for _ in range(4000)] == [200] * 4000
+    assert "Traceback" not in caplog.text
+
+
+def test_a_tunnel_is_not_dug(dial, handlers):
+    """What a client sends into it is no request."""
+    with dial() as wire:
+        wire.send(b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n" + get("/held"))
+        status, headers, _ = wire.answer()
+        assert (status, headers["connection"]) == (404, "close")
+        assert wire.answer() is None
+    assert not handlers.entered.acquire(blocking=False)
+
+
+def test_requests_behind_an_answer_that_is_not_read_are_left_to_tcp(dial):
+    """They do not pile up here: the client cannot send on."""
+    with dial() as wire:
+        wire.send(get("/large"))
+        wire.socket.settimeout(1)
+        with pytest.raises(TimeoutError):
+            wire.send(get("/name/" + "x" * 50_000) * 1000)
+
+
+def test_a_client_that_only_stops_sending_is_answered(dial, handlers):
+    """To all that it asked, and the connection ends behind that."""
+    with dial() as wire:
+        wire.send(get("/held") + get("/name/next"))
+        assert handlers.entered.acquire(timeout=10)
+        wire.socket.shutdown(socket.SHUT_WR)
+        handlers.release.set()
+        assert [wire.answer()[2], wire.answer()[2]] == [{"held": True}, {"name": "next"}]
+        assert wire.answer() is None
+
+
+def test_a_client_that_stops_within_a_body_is_told_so(dial):
+    """Its request cannot be done."""
+    with dial() as wire:
+        wire.send(post(b"12345")[:-1])
+        wire.socket.shutdown(socket.SHUT_WR)
+        assert wire.answer()[0] == 400
+        assert wire.answer() is None
+
+
+def test_an_answer_before_the_body_was_asked_for_is_the_last(dial):
+    """Nobody could tell whether the client sends that body still."""
+    with dial() as wire:
+        wire.send(b"GET /name/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        status, headers, _ = wire.answer()
+        assert (status, headers["connection"]) == (200, "close")
+        assert wire.answer() is None
+
+
+@pytest.mark.parametrize("end", ["%0A", "%0D", "%0D%0A"])
+def test_a_header_with_a_line_s_end_is_not_sent(dial, caplog, end):
     """It would be two headers, the second of them whatever its author wanted."""
     with dial() as wire:
-        wire.send(get("/two-lines"))
+        wire.send(get(f"/header/{end}"))
         status, headers, body = wire.answer()
         assert (status, body["code"]) == (500, "internal")
         assert "set-cookie" not in headers
     assert "a header of the answer has a line's end in it" in caplog.text
+
+
+def test_a_status_without_a_name_is_sent(dial):
+    """Whatever number a handler chose."""
+    with dial() as wire:
+        wire.send(get("/status/299") + get("/name/next"))
+        assert [wire.answer()[0], wire.answer()[0]] == [299, 200]
 
 
 def test_every_answer_has_a_date(dial):
@@ -301,12 +433,57 @@ def test_closing_hangs_up_after_the_answer(server, dial, handlers):
         assert wire.answer() is None
 
 
+def test_nothing_runs_behind_the_last_answer(server, dial, handlers):
+    """The client was told that the connection ends: it will ask again elsewhere."""
+    with dial() as wire:
+        wire.send(get("/held") * 2)
+        assert handlers.entered.acquire(timeout=10)
+        server.stop()
+        until_refused(dial)
+        handlers.release.set()
+        assert wire.answer()[1]["connection"] == "close"
+        assert wire.answer() is None
+    assert not handlers.entered.acquire(blocking=False)
+
+
+def test_a_body_that_stops_coming_is_not_waited_for(monkeypatch, dial):
+    """Its handler would wait for ever."""
+    monkeypatch.setattr(listener, "KEEP_ALIVE_S", -1)
+    with dial() as wire:
+        wire.send(post(b"12345")[:-1])
+        assert wire.answer() is None
+
+
+def test_an_answer_that_nobody_reads_is_given_up(monkeypatch, server, dial):
+    """Its connection would stay for ever."""
+    monkeypatch.setattr(listener, "KEEP_ALIVE_S", -1)
+    with dial() as wire:
+        wire.send(get("/large"))
+        assert wire.socket.recv(1)
+        deadline = time.monotonic() + 20
+        while server._listener.file_descriptors():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+def test_a_slow_reader_is_not_given_up(monkeypatch, dial):
+    """However long the whole takes: something of its answer is taken, every time."""
+    monkeypatch.setattr(listener, "KEEP_ALIVE_S", 3)
+    with dial() as wire:
+        wire.send(get("/large"))
+        left = LARGE
+        while left > 0:
+            left -= len(wire.socket.recv(400_000, socket.MSG_WAITALL))
+            time.sleep(0.1)
+
+
 @pytest.mark.parametrize("server", [0.1], indirect=True)
 def test_a_reader_that_stands_still_is_cut_off_at_the_end(server, dial, caplog):
     """Its answers do not keep a closing server."""
     with dial() as wire:
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        wire.send(get("/name/" + "x" * 50_000) * 200)
+        wire.send(get("/large"))
+        assert wire.socket.recv(1)
         server.close()
     assert "Traceback" not in caplog.text
 

@@ -252,6 +252,21 @@ def test_an_unknown_host_is_a_failed_connect(connect):
         connect("http://host.invalid:1").call("m")
 
 
+def test_sending_and_waiting_have_one_deadline(scripted, connect):
+    """What the request took to be sent is not to be waited for once more."""
+
+    def take_late(server, connection):
+        time.sleep(2.5)
+        while connection.recv(1 << 20):
+            pass
+
+    client = connect(scripted(take_late).endpoint)
+    began = time.monotonic()
+    with pytest.raises(kt.CallTimeout):
+        client.call("m", {"data": b"x" * 20_000_000}, timeout_s=3)
+    assert time.monotonic() - began < 4.5
+
+
 def test_no_answer_in_time_is_a_timeout(scripted, connect):
     """And the connection is not used again: its answer may come yet."""
     late = threading.Event()

@@ -248,6 +248,13 @@ def test_an_origin_of_the_setting_is_let_in(cross_origin):
     assert "access-control-allow-origin" not in web.get("/p1/ping", Origin="https://c.example").headers
 
 
+def test_a_request_of_no_page_is_answered_and_kept_apart(cross_origin):
+    """A cache gives no page what was answered to another program."""
+    answer = cross_origin("https://a.example").get("/p1/ping")
+    assert (answer.status, answer.headers["vary"]) == (200, "Origin")
+    assert "access-control-allow-origin" not in answer.headers
+
+
 def test_a_star_lets_every_origin_in(cross_origin):
     """Errors as well, so that a page can read them."""
     web = cross_origin("*")

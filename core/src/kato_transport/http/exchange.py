@@ -76,7 +76,7 @@ class Exchange:
     async def body(self) -> bytes:
         """The whole body; a larger one than is taken is refused as soon as that shows."""
         limit = self.max_body_bytes
-        if int(self.header(b"content-length") or 0) > limit:
+        if int(self.header(b"content-length").lstrip("0") or 0) > limit:  # of too many digits, int makes no number
             raise BodyTooLarge(limit)
         chunks: list[bytes] = []
         size, more = 0, True

@@ -16,7 +16,9 @@ class Incoming:
     scope: Scope
     keep_alive: bool
     """Whether the client is going to use the connection again."""
-    go_on: Callable[[], None]
+    asks_to_go_on: bool
+    """The client sends the body once it is told to."""
+    go_on: Callable[[Incoming], None]
     complete: bool = False
     answered: bool = False
     """What still comes of the body is dropped."""
@@ -29,10 +31,15 @@ class Incoming:
         """Bytes that have come, and nobody has taken yet."""
         return len(self._body)
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for more of the body."""
+        return self._news is not None
+
     async def receive(self) -> Message:
         """The next piece of the body, as ASGI has it; once it is through, an empty one."""
         if not self.complete and not self._gone:
-            self.go_on()
+            self.go_on(self)
             if not self._body:
                 self._news = asyncio.get_running_loop().create_future()
                 await self._news

@@ -21,7 +21,7 @@ from kato_transport.http.connection import HttpConnection, Shared
 log = logging.getLogger("kato_transport.http")
 
 KEEP_ALIVE_S: Final = 75
-"""Seconds after which an idle connection is closed; clients should give theirs up before."""
+"""Seconds after which a connection is closed on which the client does nothing; clients should give theirs up before."""
 
 TICK_S: Final = 1.0
 _POLL_S: Final = 0.005
@@ -55,7 +55,7 @@ class HttpListener:
         self._acceptor = Acceptor(listening, lambda: HttpConnection(self._shared))
 
     async def serve_until(self, stop: asyncio.Event) -> None:
-        """Keep the date right, and close idle connections, until `stop` is set."""
+        """Keep the date right, and close connections that stand still, until `stop` is set."""
         while not stop.is_set():
             self._tick()
             try:
@@ -92,7 +92,7 @@ class HttpListener:
         shared.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         shared.now = now = asyncio.get_running_loop().time()
         for connection in list(shared.connections):
-            connection.shut_if_idle(now - KEEP_ALIVE_S)
+            connection.give_up_if_stuck(now - KEEP_ALIVE_S)
 
     async def _all_done(self, within_s: float) -> bool:
         try:

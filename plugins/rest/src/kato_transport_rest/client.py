@@ -103,6 +103,7 @@ class HttpConnection:
         except OSError:
             pass  # a server that refuses a body may hang up before it has read it; its answer is there to be read
         try:
+            sock.settimeout(_left(deadline))
             answered = connection.getresponse()
         except TimeoutError:
             raise

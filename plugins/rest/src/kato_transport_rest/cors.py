@@ -34,6 +34,9 @@ class Cors(CORSMiddleware):
         if scope["method"] == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers:
             return self.preflight_response(headers)
         response = await self._gateway.respond(scope, receive)
+        if "origin" not in headers:  # of which Starlette before 1.1 makes an error
+            response.raw_headers = [*response.raw_headers, (b"vary", b"Origin")]
+            return response
         start: Message = {"type": "http.response.start", "headers": response.raw_headers}
         await self.send(start, _nowhere, headers)
         response.raw_headers = start["headers"]
