@@ -403,3 +403,11 @@ def test_a_call_to_nobody_says_so_of_itself() -> None:
 
     with pytest.raises(kt.ConnectFailed, match=r"^observe: nothing listens at script://0; nothing was sent$"):
         _client(Nobody(OKAY), connect_timeout_s=0.05).call("observe")
+
+
+def test_a_caller_that_may_ask_again_itself_has_the_server_told_so() -> None:
+    """By the seconds beyond its own time, whether it is one copy or all."""
+    script = Script(OKAY)
+    client = _client(script)
+    client.request(kt.Request("observe", timeout_s=1.0, beyond_s=3.0))
+    assert [(sent.timeout_s, sent.beyond_s) for sent in script.requests] == [(1.0, 3.0)]

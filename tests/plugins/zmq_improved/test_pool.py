@@ -80,7 +80,7 @@ def test_a_caller_waits_for_a_socket_within_its_own_time(
 def test_callers_that_wait_for_a_socket_get_one_in_turn(
     serve: Callable[..., kt.RunningServer], connection: Callable[..., Any]
 ) -> None:
-    """However soon those who had one call again."""
+    """However soon those who had one call again: in any other order, one of three waits for ever."""
     connected = connection(serve().endpoint, max_connections=1)
     counts = [0, 0, 0]
     ends = threading.Event()
@@ -95,7 +95,7 @@ def test_callers_that_wait_for_a_socket_get_one_in_turn(
     with ThreadPoolExecutor(3) as threads:
         for calling in [threads.submit(call, number) for number in range(3)]:
             calling.result(4 * WAIT_S)
-    assert max(counts) <= 2 * min(counts) + 5
+    assert min(counts) >= 20
 
 
 def test_a_waiting_caller_is_told_when_the_client_is_closed(

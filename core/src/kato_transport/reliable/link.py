@@ -80,7 +80,8 @@ class Link(Generic[C]):
         if not once and (request.idempotent or server):
             once = marks.next("" if request.idempotent else server or "")
         wait_s = min(left_s, max(request.timeout_s / copies, LEAST_WAIT_S)) if server else left_s
-        return request.copy(once, wait_s, left_s - wait_s, self._compression, self._options.compression)
+        beyond_s = request.beyond_s + left_s - wait_s
+        return request.copy(once, wait_s, beyond_s, self._compression, self._options.compression)
 
     def heard(self) -> None:
         """The endpoint answered."""
