@@ -16,6 +16,7 @@ from kato_transport.zeromq.sockets import (
     close_server,
     descriptor,
     knock,
+    monitor_socket,
     open_back_door,
     server_socket,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "descriptor",
     "events",
     "knock",
+    "monitor_socket",
     "open_back_door",
     "readable",
     "receive",

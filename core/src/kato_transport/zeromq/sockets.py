@@ -49,7 +49,7 @@ def client_socket(kind: int, endpoint: str, max_message_bytes: int, events: int,
     for name, value in options.items():
         setattr(sock, name, value)
     try:
-        monitor = _monitor(sock, events)  # before connecting, so that nothing is missed
+        monitor = monitor_socket(sock, events)  # before connecting, so that nothing is missed
     except zmq.ZMQError as exc:
         sock.close()
         raise ConnectFailed(f"no socket for {endpoint}: {exc}; nothing was sent") from exc
@@ -101,7 +101,7 @@ def close_server(sock: Sock, just_answered: bool) -> None:
         time.sleep(READING_S)
     served.discard(sock)
     try:
-        monitor = _monitor(sock, zmq.EVENT_CLOSED)
+        monitor = monitor_socket(sock, zmq.EVENT_CLOSED)
     except zmq.ZMQError:  # no descriptors are left to wait with
         sock.close()
         return
@@ -170,9 +170,9 @@ def _socket(kind: int, endpoint: str, max_message_bytes: int) -> Sock:
     return sock
 
 
-def _monitor(sock: Sock, events: int) -> Sock:
-    """At an address of its own: pyzmq names it by the descriptor, which the socket before may have had, and libzmq may not have
-    let go of that one's monitor yet."""
+def monitor_socket(sock: Sock, events: int) -> Sock:
+    """What tells of a socket's events, at an address of its own: pyzmq names it by the descriptor, which the socket before may
+    have had, and libzmq may not have let go of that one's monitor yet."""
     return sock.get_monitor_socket(events, f"inproc://monitor-{next(_monitors)}")
 
 

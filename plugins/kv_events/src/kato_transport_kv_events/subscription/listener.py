@@ -13,7 +13,7 @@ import zmq
 from attrs import frozen
 
 from kato_transport import InvalidSetting
-from kato_transport.zeromq import bound_endpoint, readable, server_socket
+from kato_transport.zeromq import bound_endpoint, monitor_socket, readable, server_socket
 from kato_transport_kv_events.subscription.feed import Feed
 from kato_transport_kv_events.subscription.frames import Live, Malformed, receive_live_with_connection
 from kato_transport_kv_events.subscription.limits import Limits
@@ -62,7 +62,7 @@ class Listener:
         self._socket = server_socket(
             zmq.SUB, endpoint, limits.max_message_bytes, rcvhwm=limits.receive_high_water_mark, **patience
         )
-        self._monitor = self._socket.get_monitor_socket(ACCEPTED | DOWN | CLOSED)
+        self._monitor = monitor_socket(self._socket, ACCEPTED | DOWN | CLOSED)
         self.asked_for = endpoint
         self.endpoint = bound_endpoint(self._socket)
         loop.watch(self._socket, self.visit)

@@ -6,7 +6,7 @@ from typing import Final
 
 from kato_transport.zeromq import readable
 from kato_transport_kv_events.testing.log import Faults, Log
-from kato_transport_kv_events.testing.sockets import Sock, close_bound
+from kato_transport_kv_events.testing.sockets import Sock, close_bound, close_connected
 from kato_transport_kv_events.wire import END
 
 SUBSCRIBED: Final = b"\x01"
@@ -52,10 +52,10 @@ class Rank:
             self.replay.send_multipart([identity, empty, *topic, sequence, payload])
 
     def close(self, live_is_bound: bool) -> None:
-        """Close the sockets, and wait until their ports are free."""
+        """Close the sockets, and wait until their connections have ended, and their ports are free."""
         if live_is_bound:
             close_bound([self._live])
         else:
-            self._live.close()
+            close_connected(self._live)
         if self.replay is not None:
             close_bound([self.replay])

@@ -10,7 +10,7 @@ from typing import Any, Final
 import zmq
 
 from kato_transport.errors import BindFailed, InvalidSetting
-from kato_transport.zeromq import close_server, current_context, server_socket
+from kato_transport.zeromq import close_server, current_context, monitor_socket, server_socket
 from kato_transport_kv_events.subscription.source import ports_on
 
 ANY_PORT: Final = ":0"
@@ -19,6 +19,7 @@ FIRST_PORTS: Final = range(16_384, 31_744)
 ATTEMPTS: Final = 50
 INCOMING_BYTES: Final = 1024
 """Subscriptions and requests for a replay are smaller by far."""
+GONE_MS: Final = 2_000
 LINGER_MS: Final = 500
 """What was published last leaves before the socket is gone."""
 Sock = zmq.Socket[bytes]
@@ -41,6 +42,15 @@ def close_bound(socks: Iterable[Sock]) -> None:
     """Close bound sockets, and wait until their ports are free."""
     for sock in socks:
         close_server(sock, just_answered=False)
+
+
+def close_connected(sock: Sock) -> None:
+    """Close a socket that connects, and wait until its connection has ended, as it has with a process that ends: libzmq closes
+    on a thread of its own, and a subscriber would meet the next life beside the one before."""
+    monitor = monitor_socket(sock, zmq.EVENT_MONITOR_STOPPED)
+    sock.close()
+    monitor.poll(GONE_MS)
+    monitor.close()
 
 
 def connect_ranks(kind: int, endpoint: str, ranks: int, **options: Any) -> list[Sock]:
