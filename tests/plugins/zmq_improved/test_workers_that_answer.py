@@ -14,7 +14,7 @@ import pytest
 import kato_transport as kt
 from kato_transport_zmq_improved import server as improved
 
-from .peers import WAIT_S, until
+from .peers import WAIT_S
 
 CALLERS = 4
 CALLS = 200
@@ -97,10 +97,11 @@ def test_a_call_that_comes_while_an_inline_handler_runs_beside_workers_is_taken(
 
 def test_an_answer_of_a_worker_that_outlives_its_server_is_for_nobody(never_looks: None, closing: ExitStack) -> None:
     """The socket is gone by then, and so is the pipe that it would wake by."""
-    gate, ended = threading.Event(), threading.Event()
+    begun, gate, ended = threading.Event(), threading.Event(), threading.Event()
     closing.callback(gate.set)
 
     def hold() -> dict[str, Any]:
+        begun.set()
         gate.wait(3 * WAIT_S)
         ended.set()
         return {}
@@ -108,7 +109,7 @@ def test_an_answer_of_a_worker_that_outlives_its_server_is_for_nobody(never_look
     server = kt.serve({"hold": hold}, "tcp://127.0.0.1:0", transport="improved", drain_s=0.0)
     client = closing.enter_context(kt.connect(server.endpoint, transport="improved", timeout_s=WAIT_S))
     waiting = client.submit("hold")
-    until(lambda: server.stats()["on_workers"] == 1, "the call did not start")
+    assert begun.wait(WAIT_S)
     server.close()
     descriptors = len(os.listdir("/dev/fd"))
     gate.set()

@@ -313,6 +313,12 @@ def test_fault_13_every_metric_is_on_the_page_and_moves(engine, closing):
     publisher.skip(chain(3, after=2))
     publisher.publish(chain(4, after=3))
     until(lambda: have_moved("kato_kv_missed_events_total"), "what is missing for good was not counted")
+    told = (
+        "kato_kv_events_received_total",
+        "kato_kv_events_processed_total",
+        "kato_kv_event_processing_duration_seconds_count",
+    )
+    until(lambda: have_moved(*told), "what came was not counted")  # the first may have been missed: its connection was new
     publisher.stop()
     until(lambda: have_moved("kato_kv_disconnections_total", "kato_kv_reconnect_attempts_total"), "its end was not counted")
     assert unmoved == set()
