@@ -473,8 +473,10 @@ def test_a_slow_reader_is_not_given_up(monkeypatch, dial):
         wire.send(get("/large"))
         left = LARGE
         while left > 0:
-            left -= len(wire.socket.recv(400_000, socket.MSG_WAITALL))
-            time.sleep(0.1)
+            piece = wire.socket.recv(400_000, socket.MSG_WAITALL)
+            assert piece, f"given up with {left} bytes unread"
+            left -= len(piece)
+            time.sleep(0.1)  # which is what makes it slow
 
 
 @pytest.mark.parametrize("server", [0.1], indirect=True)

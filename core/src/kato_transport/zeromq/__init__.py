@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kato_transport.zeromq.channel import Channel
 from kato_transport.zeromq.context import current_context
-from kato_transport.zeromq.frames import NOW, READABLE, WRITABLE, events, readable, receive, send_now
+from kato_transport.zeromq.frames import NOW, WRITABLE, events, readable, receive, send_now
 from kato_transport.zeromq.pool import ChannelPool
 from kato_transport.zeromq.sockets import (
     bound_endpoint,
@@ -24,7 +24,6 @@ from kato_transport.zeromq.uncopied import uncopied
 
 __all__ = [
     "NOW",
-    "READABLE",
     "WRITABLE",
     "Channel",
     "ChannelPool",

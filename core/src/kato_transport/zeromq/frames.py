@@ -16,7 +16,7 @@ from zmq import backend
 Sock = zmq.Socket[bytes]
 
 NOW: Final = int(zmq.DONTWAIT)
-READABLE: Final = int(zmq.POLLIN)
+_READABLE: Final = int(zmq.POLLIN)
 WRITABLE: Final = int(zmq.POLLOUT)
 _MORE: Final = int(zmq.SNDMORE | zmq.DONTWAIT)
 _EVENTS: Final = int(zmq.EVENTS)
@@ -56,10 +56,10 @@ def receive(sock: Sock, flags: int = 0) -> list[bytes]:
 
 
 def events(sock: Sock) -> int:
-    """What is possible at once, `READABLE` and `WRITABLE` or-ed; takes in the news of libzmq's own threads."""
+    """What is possible at once, `zmq.POLLIN` and `WRITABLE` or-ed; takes in the news of libzmq's own threads."""
     return int(sock.get(_EVENTS))
 
 
 def readable(sock: Sock) -> bool:
     """Whether a message can be received at once."""
-    return bool(int(sock.get(_EVENTS)) & READABLE)
+    return bool(int(sock.get(_EVENTS)) & _READABLE)
