@@ -69,12 +69,12 @@ class HttpListener:
 
         What is cut off gets no answer: it may have run, which no answer that invites to try again should hide.
         """
+        self._shut_down()  # before anybody can see the end: an answer given after that is a connection's last
         await self._acceptor.close()
-        connections = self._shared.connections
-        for connection in list(connections):
-            connection.shutdown()
+        self._shut_down()  # those that were handed over meanwhile
         if await self._all_done(drain_s):
             return
+        connections = self._shared.connections
         log.warning("closed with %d requests unanswered after %g s", sum(one.is_busy for one in connections), drain_s)
         tasks = [connection.task for connection in connections]
         for connection in list(connections):
@@ -86,6 +86,10 @@ class HttpListener:
     def file_descriptors(self) -> list[int]:
         """Of the open connections."""
         return [connection.file_descriptor() for connection in self._shared.connections]
+
+    def _shut_down(self) -> None:
+        for connection in list(self._shared.connections):
+            connection.shutdown()
 
     def _tick(self) -> None:
         shared = self._shared
