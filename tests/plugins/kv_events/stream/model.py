@@ -83,10 +83,14 @@ class Engine:
 class World:
     """An engine, a live channel, a replay socket, and a shell around the machine under test."""
 
-    def __init__(self, *, machine=SourceStream, replay=True, buffer_batches=10_000, jitter=lambda: 0.5, **settings):
+    def __init__(
+        self, *, machine=SourceStream, replay=True, bound=False, buffer_batches=10_000, jitter=lambda: 0.5, **settings
+    ):
         self.now = 0.0
         self.engine = Engine(buffer_batches)
         self.has_replay = replay
+        self.bound = bound
+        """Whether the subscriber waits for the engine to connect: then only batches tell that it did."""
         self.replay_alive = True
         self.settings = StreamSettings(**settings)
         self.new_stream = lambda restored=None: machine(self.settings, has_replay=replay, restored=restored, jitter=jitter)
@@ -112,6 +116,7 @@ class World:
         self.request = None
         """Where a request that nobody served yet wants to begin."""
         self.answer = deque()
+        self.begin()
 
     # --- the engine ---------------------------------------------------------------------------------------------
 
@@ -165,6 +170,11 @@ class World:
 
     # --- the shell ----------------------------------------------------------------------------------------------
 
+    def begin(self):
+        if self.bound:
+            self.stream.awaits_connection(self.now)
+            self.act()
+
     def arrive(self, count=1):
         """What was sent first arrives first."""
         for _ in range(min(count, len(self.wire))):
@@ -175,17 +185,21 @@ class World:
         """Read the monitor. A broken connection ends the socket: what it still has is read, unless it may be of a newer one."""
         while self.monitor:
             if self.monitor.popleft() == "up":
-                self.stream.connected(self.now)
-                self.act()
+                if not self.bound:
+                    self.stream.connected(self.now)
+                    self.act()
                 continue
             if self.monitor:
                 self.pipe.clear()
             while self.pipe:
                 self.tell(*self.pipe.popleft())
+            self.stream.disconnected(self.now)
+            if self.bound:
+                self.begin()
+                continue
             self.wire.clear()
             self.monitor.clear()
             self.connection = False
-            self.stream.disconnected(self.now)
             self.act()
 
     def read(self, count=1):
@@ -283,6 +297,7 @@ class World:
         self.request = self.waiting = None
         self.connection = False
         self.stream = self.new_stream(checkpoint)
+        self.begin()
 
     # --- what is to hold ----------------------------------------------------------------------------------------
 
@@ -325,7 +340,8 @@ class World:
         engine, stream = self.engine, self.stream
         answers = self.has_replay and self.replay_alive and not self.doing_without
         now = engine.history[engine.life, engine.last if answers else min(stream.last, engine.last)]
-        assert stream.state not in (State.CONNECTING, State.SYNCING), stream.state
+        assert stream.state is not State.SYNCING
+        assert stream.state is not State.CONNECTING or (self.bound and not answers)
         if self.hidden and not answers:
             return
         if stream.state is State.EXACT:

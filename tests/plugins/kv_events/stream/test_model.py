@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from kato_transport_kv_events.stream import Lost, SourceStream, State
-from kato_transport_kv_events.stream.machine import Link
+from kato_transport_kv_events.stream.live_numbers import Link
 from kato_transport_kv_events.stream.rounds import Round
 
 from .model import World
@@ -37,15 +37,17 @@ class Follow(RuleBasedStateMachine):
         held_batches=st.sampled_from([1000, 3]),
         proxied=st.sampled_from([False, False, False, True]),
         capped=st.sampled_from([False, False, True]),
+        bound=st.booleans(),
     )
-    def start(self, replay, buffer_batches, policy, held_batches, proxied, capped):
+    def start(self, replay, buffer_batches, policy, held_batches, proxied, capped, bound):
         self.world = World(
             machine=self.machine,
             replay=replay != "none",
             buffer_batches=buffer_batches,
             policy=policy,
             held_batches=held_batches,
-            grace_s=1000.0,  # the model's engine is down for as long as hypothesis likes
+            bound=bound,
+            grace_s=100.0 if bound else 1000.0,  # the model's engine is down for as long as hypothesis likes
         )
         self.world.replay_alive = replay != "silent"
         self.world.capped = capped

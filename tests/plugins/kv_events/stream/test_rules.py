@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kato_transport_kv_events.stream import Apply, Ask, Forget, Lost, Note, Policy, Reason, SourceStream, State, StreamSettings
+from kato_transport_kv_events.stream import Apply, Forget, Lost, Note, Policy, Reason, SourceStream, State, StreamSettings
 from kato_transport_kv_events.stream.anchor import Anchor, digest_of
 
 from .model import World, encoded
@@ -477,6 +477,80 @@ def test_a_new_connection_gives_an_endpoint_another_chance():
     assert bufferless.stream.last == 1
 
 
+# --- engines that connect to us ---
+
+
+def test_a_source_that_is_waited_for_asks_at_once():
+    """Nothing may ever tell of its connection, but its replay endpoint can be asked."""
+    waited_for = world(bound=True)
+    assert (waited_for.request, waited_for.state) == (0, State.CONNECTING)
+    waited_for.send(1)
+    waited_for.reply()
+    assert (waited_for.state, waited_for.blocks) == (State.EXACT, {1})
+
+
+@pytest.mark.parametrize("published", [(), (7,), (7, 8)])
+def test_an_engine_that_connects_again_unheard_is_found_by_its_replay(published):
+    """Its first batches may have come before the end of the connection before was read."""
+    back = world(bound=True).join()
+    back.send(1)
+    back.reply()
+    back.restart()
+    back.send(*published)
+    back.reply()
+    back.reply()
+    assert (back.state, back.blocks) == (State.EXACT, set(published))
+
+
+def test_an_engine_that_answers_is_not_stale_without_a_connection():
+    """An idle one shows no connection; one that does not answer either is gone."""
+    idle = world(bound=True, grace_s=10).join()
+    idle.send(1)
+    idle.reply()
+    idle.disconnect()
+    idle.take()
+    idle.reply()
+    idle.tick(11)
+    assert idle.state is State.EXACT
+    idle.replay_alive = False
+    for _ in range(8):
+        idle.wait()
+    assert idle.state is State.STALE
+
+
+@DROP_AND_KEEP
+def test_an_engine_that_is_away_has_lost_nothing_yet(policy, state):
+    """Its replay is asked for as often as it takes."""
+    away = world(bound=True, grace_s=10, policy=policy).join()
+    away.send(1)
+    away.reply()
+    away.replay_alive = False
+    away.disconnect()
+    away.take()
+    for _ in range(20):
+        away.wait()
+    assert (away.state, away.lost, away.blocks) == (State.STALE, [], {1})
+    away.replay_alive = True
+    for _ in range(3):
+        away.wait()
+        away.reply()
+    assert (away.state, away.blocks) == (State.EXACT, {1})
+
+
+def test_what_a_replay_brought_is_in_doubt_when_the_engine_first_connects():
+    """It may have begun anew in between, and be at the same number by now."""
+    unheard = world(bound=True)
+    unheard.send(1)
+    unheard.reply()
+    unheard.replay_alive = False
+    unheard.restart()
+    unheard.send(2)
+    unheard.connect()
+    unheard.send(3)
+    unheard.quiet_down()
+    assert (unheard.state, unheard.blocks) == (State.PARTIAL, {3})
+
+
 # --- stale, and not ---
 
 
@@ -680,18 +754,6 @@ def test_facts_that_come_too_late_are_passed_over():
     stream.tick(100.0)
     assert list(stream.actions()) == []
     assert stream.state is State.CONNECTING
-
-
-def test_a_source_that_is_waited_for_asks_at_once():
-    """Nothing may ever tell of its connection, but its replay endpoint can be asked."""
-    stream = SourceStream(StreamSettings(), has_replay=True)
-    stream.start(0.0)
-    assert list(stream.actions()) == [Ask(0)]
-    stream.asked(0.0)
-    stream.replayed(0.1, 0, b"a")
-    stream.replay_ended(0.1)
-    assert [type(action) for action in stream.actions()][-1] is Apply
-    assert stream.state is State.EXACT
 
 
 def test_a_request_that_cannot_be_made_counts_as_unanswered():

@@ -7,6 +7,7 @@ import zmq
 
 import kato_transport as kt
 from kato_transport.testing.waiting import until
+from kato_transport.zeromq import readable
 from kato_transport_kv_events.stream import State
 from kato_transport_kv_events.subscription import Source
 from kato_transport_kv_events.subscription.listener import rank_of
@@ -49,7 +50,8 @@ def test_an_idle_engine_is_known_by_its_replay_socket(engine, manager, recorder,
 def test_engines_that_share_an_endpoint_do_not_disturb_each_other(engine, manager, recorder, listen):
     """One restarts, and the others stay exact without so much as a question.
 
-    Its next life begins when the end of the one before has been read: on the heels of it, whose batch it is may be unclear.
+    Its next life begins when the end of the one before has been read: whose batch one on the heels of it is may be unclear, and
+    nobody has a replay here.
     """
     endpoint = listen("a", topic="kv@a")
     listen("b", endpoint, topic="kv@b")
@@ -71,6 +73,30 @@ def test_engines_that_share_an_endpoint_do_not_disturb_each_other(engine, manage
         a.publish(stored(3 + life))
     recorder.comes_to(manager, State.EXACT, 1, 3, 4, 5)
     assert {stats.pod: stats.connections for stats in manager.stats()} == {"a": 1, "b": 4}
+
+
+def test_an_engine_whose_next_life_speaks_before_its_last_one_is_read_to_its_end(engine, manager, recorder, listen):
+    """Its batch is told of by nobody, as it is unclear whose it is; its replay has it, and is asked at once."""
+    endpoint = listen("another", topic="kv@another")
+    publisher = engine(endpoint=endpoint, connects=True, topic="kv@a")
+    listen("a", endpoint, topic="kv@a", replay_endpoint=publisher.replay_endpoint)
+    publisher.wait_for_subscribers(2)
+    publisher.publish(stored(1))
+    recorder.comes_to(manager, State.EXACT, 1)
+    sock = manager._listeners[0]._socket
+
+    def comes_back(checkpoints):
+        """While nothing is read; subscriptions go out when the socket is looked at."""
+        publisher.restart()
+        until(lambda: readable(sock) or publisher.subscriptions() == 2, "the engine was not subscribed to")
+        publisher.publish(stored(2))
+        until(lambda: readable(sock), "the batch did not come")
+
+    manager.at_rest(comes_back)
+    recorder.comes_to(manager, State.EXACT, 2)
+    assert manager.stats()[0].connections == 1, "the batch was told of"
+    publisher.publish(stored(3))
+    recorder.comes_to(manager, State.EXACT, 2, 3)
 
 
 def test_ranks_of_one_topic_are_told_apart_by_their_batches(engine, manager, recorder, listen):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from kato_transport_kv_events.stream.actions import Ask, Note, Quit, Reason
 from kato_transport_kv_events.stream.life import Checkpoint
-from kato_transport_kv_events.stream.live_numbers import LiveNumbers
+from kato_transport_kv_events.stream.live_numbers import Link, LiveNumbers
 from kato_transport_kv_events.stream.rounds import Ending, Finding, Round
 from kato_transport_kv_events.stream.settings import Policy, StreamSettings
 from kato_transport_kv_events.stream.timers import Timer
@@ -39,6 +39,11 @@ class CatchingUp(LiveNumbers):
         self._second_look = False
         """Whether the next probe is to come soon: batches may have been sent before the publisher read the subscription."""
         self._quiet_s = settings.probe_interval_s
+
+    @property
+    def _may_be_another(self) -> bool:
+        """Whether the engine may be in another life: nothing vouches for it but a live connection since the last answer."""
+        return self._doubt or self._adrift or self._link is not Link.UP
 
     # --- asking -------------------------------------------------------------------------------------------------
 
@@ -97,7 +102,7 @@ class CatchingUp(LiveNumbers):
                 current.skip_to(sequence)
                 self._apply_later(current, sequence, payload)
             case Finding.RESTARTED:
-                self._restarted(now, expected=self._doubt or self._adrift)
+                self._restarted(now, expected=self._may_be_another)
             case Finding.HOLE | Finding.REPEATED:
                 pass
 
@@ -121,7 +126,7 @@ class CatchingUp(LiveNumbers):
         """What lies between the last batch and this one is lost; where nothing does, it may still be another life."""
         if sequence > self._life.next:
             self._life.lose_through(sequence - 1)
-        elif sequence == self._life.next and self._doubt:
+        elif sequence == self._life.next and self._may_be_another:
             self._life.unverified()
         self._apply_replayed(current, sequence, payload)
 
@@ -137,7 +142,7 @@ class CatchingUp(LiveNumbers):
             case Ending.EMPTY:
                 self._nothing_there(now, current)
             case Ending.RESTARTED:
-                self._restarted(now, expected=self._doubt or self._adrift)
+                self._restarted(now, expected=self._may_be_another)
             case Ending.HOLE:
                 self._stuck_at = self._life.last
                 self._ask(now)
@@ -151,8 +156,8 @@ class CatchingUp(LiveNumbers):
             if self._life.last < 0 and not self._held and not current.again and keeps_batches:
                 self._life.begin(0)
             self._settle(now, current)
-        elif self._doubt or self._adrift or self._endpoint.returned:
-            self._restarted(now, expected=self._doubt or self._adrift)
+        elif self._may_be_another or self._endpoint.returned:
+            self._restarted(now, expected=self._may_be_another)
         else:
             self._refuse(now, "it does not have the batch that came last, so it keeps none")
 
@@ -184,21 +189,27 @@ class CatchingUp(LiveNumbers):
             self._go_live(now)
 
     def _go_live(self, now: float) -> None:
-        self._syncing = self._doubt = self._adrift = self._stale = False
+        self._syncing = self._doubt = self._adrift = False
         self._stuck_at = NOWHERE
+        self._is_there()
         self._schedule_probe(now)
 
     def _probed(self, now: float) -> None:
         """A probe was answered; live batches went on meanwhile."""
-        self._stale = False
+        self._is_there()
         if self._resync_due and self._trust.state() is not State.EXACT:
             self._resync_due = False
             self._ask_for_everything(now)
         else:
             self._schedule_probe(now)
 
+    def _is_there(self) -> None:
+        """The engine answers, with or without a live connection."""
+        self._stale = False
+        self._timers.clear(Timer.GRACE)
+
     def _restarted(self, now: float, *, expected: bool) -> None:
-        """The answer shows another life, as a new connection lets expect."""
+        """The answer shows another life."""
         refused = not expected and self._endpoint.disagreed()
         self._restart()
         self._resync_due = False
@@ -222,7 +233,7 @@ class CatchingUp(LiveNumbers):
         self._notice_hang()
         if not self._syncing:
             self._schedule_probe_after_none(now)
-        elif self._attempts < self._settings.attempts:
+        elif self._attempts < self._settings.attempts or self._link is Link.DOWN:
             self._timers.set(Timer.RETRY, now + self._jittered(self._endpoint.back_off_s()))
         else:
             self._give_up(now)

@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from enum import Enum, auto
 
 from kato_transport_kv_events.stream.actions import Action, Reason
 from kato_transport_kv_events.stream.anchor import Anchor
@@ -22,6 +23,14 @@ from kato_transport_kv_events.stream.trust import Trust
 
 SECOND_LOOK_S = (0.3, 1.0)
 """When to ask once more after something that may have been too early to show all."""
+
+
+class Link(Enum):
+    """The live connection."""
+
+    NEW = auto()
+    UP = auto()
+    DOWN = auto()
 
 
 class LiveNumbers(ABC):
@@ -39,6 +48,7 @@ class LiveNumbers(ABC):
         self._endpoint = Endpoint(has_replay, settings.longest_back_off_s)
         self._held = Held(settings.held_batches, settings.held_bytes)
         self._timers = Timers()
+        self._link = Link.NEW
         self._heard_at = -math.inf
         """When the last live batch came."""
         self._live = -1

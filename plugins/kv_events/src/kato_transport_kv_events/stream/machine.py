@@ -16,22 +16,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from enum import Enum, auto
 
 from kato_transport_kv_events.stream.actions import Action
 from kato_transport_kv_events.stream.catching_up import CatchingUp
 from kato_transport_kv_events.stream.life import Checkpoint
+from kato_transport_kv_events.stream.live_numbers import Link
 from kato_transport_kv_events.stream.settings import StreamSettings
 from kato_transport_kv_events.stream.timers import Timer
 from kato_transport_kv_events.stream.trust import Flaw, State
-
-
-class Link(Enum):
-    """The live connection."""
-
-    NEW = auto()
-    UP = auto()
-    DOWN = auto()
 
 
 class SourceStream(CatchingUp):
@@ -46,7 +38,6 @@ class SourceStream(CatchingUp):
         jitter: Callable[[], float] = random.random,
     ) -> None:
         super().__init__(settings, has_replay, restored, jitter)
-        self._link = Link.NEW
         self._heard = False
         """Whether anything came on either socket."""
         self._armed = -1
@@ -130,22 +121,20 @@ class SourceStream(CatchingUp):
             self._take(now, sequence, payload)
         self._arm()
 
-    def start(self, now: float) -> None:
-        """The live socket waits to be connected to, so that nothing may ever tell of a handshake: ask at once."""
+    def awaits_connection(self, now: float) -> None:
+        """The live socket waits to be connected to, and nothing may ever tell that it was: ask at once."""
+        self._begin_anew()
         if self._endpoint.relied_upon:
             self._ask(now)
+        elif self._endpoint.worth_asking:
+            self._schedule_probe_after_none(now)
 
     def connected(self, now: float) -> None:
         """A handshake on the live socket succeeded; nothing that is told of from now on came before it."""
-        self._doubt = self._doubt or self._link is not Link.NEW
+        self._doubt = self._doubt or self._link is not Link.NEW or self._heard
         self._link = Link.UP
-        self._live = -1
-        self._held.clear()
-        self._joined = False
-        self._unchecked = None
+        self._begin_anew()
         self._second_look = True
-        self._attempts = 0
-        self._endpoint.reconnected()
         self._timers.clear(Timer.GRACE)
         self._watch_silence(now)
         if self._endpoint.relied_upon:
@@ -165,6 +154,7 @@ class SourceStream(CatchingUp):
         self._timers.clear(Timer.RETRY, Timer.PROBE, Timer.SILENCE)
         self._timers.set(Timer.GRACE, now + self._settings.grace_s)
         self._quit()
+        self._arm()
 
     # --- the replay socket --------------------------------------------------------------------------------------
 
@@ -218,6 +208,15 @@ class SourceStream(CatchingUp):
         """The batch just applied said that the engine's cache is empty."""
         self._trust.cleared()
 
+    def _begin_anew(self) -> None:
+        """Whatever came over a former connection says nothing about what comes now."""
+        self._live = -1
+        self._held.clear()
+        self._joined = False
+        self._unchecked = None
+        self._attempts = 0
+        self._endpoint.reconnected()
+
     def _down_too_long(self, now: float) -> None:
         self._stale = True
 
@@ -230,5 +229,5 @@ class SourceStream(CatchingUp):
             self._timers.set(Timer.SILENCE, at)
 
     def _arm(self) -> None:
-        ready = self._life.filled and not (self._syncing or self._stale or self._adrift)
+        ready = self._link is Link.UP and self._life.filled and not (self._syncing or self._stale or self._adrift)
         self._armed = self._life.next if ready else -1

@@ -95,7 +95,7 @@ class Feed:
         """The source has been added; one that waits to be connected to asks for a replay at once."""
         self._audience.changed(self._subject, self._state)
         if self.source.bind:
-            self._stream.start(now)
+            self._stream.awaits_connection(now)
             self._act(now)
 
     def close(self) -> None:
@@ -139,6 +139,8 @@ class Feed:
         self.tally.disconnections += 1
         log.info("%s rank %d: the connection is lost", self.source.pod, self.source.rank)
         self._stream.disconnected(now)
+        if self.source.bind:  # the engine may be back already, and nothing but its next batch would tell
+            self._stream.awaits_connection(now)
         self._act(now)
 
     def asked(self, now: float) -> None:
