@@ -193,14 +193,20 @@ class World:
                 self.pipe.clear()
             while self.pipe:
                 self.tell(*self.pipe.popleft())
-            self.stream.disconnected(self.now)
             if self.bound:
-                self.begin()
+                self.end_bound()
                 continue
+            self.stream.disconnected(self.now)
             self.wire.clear()
             self.monitor.clear()
             self.connection = False
             self.act()
+
+    def end_bound(self):
+        """The socket stays; a connection over which nothing ever came was nobody's."""
+        if self.stream.is_connected:
+            self.stream.disconnected(self.now)
+            self.begin()
 
     def read(self, count=1):
         """Receive, look at the monitor, tell: in this order, as the machine asks for."""

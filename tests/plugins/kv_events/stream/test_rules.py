@@ -332,6 +332,17 @@ def test_a_live_batch_that_a_replay_had_brought_already_is_compared_later():
     assert (proxied.state, proxied.blocks) == (State.EXACT, {11})
 
 
+def test_a_live_batch_under_the_number_of_the_last_one_of_a_replay_shows_a_restart():
+    """Behind a proxy no connection tells of it; what the replay had is known as well as what came live."""
+    hidden = world(1).join()
+    hidden.restart_hidden()
+    hidden.send(2)
+    hidden.wait()
+    hidden.reply()
+    hidden.reply()
+    assert (hidden.state, hidden.blocks) == (State.EXACT, {2})
+
+
 def test_without_a_replay_socket_numbers_that_fall_are_a_restart():
     """From 0 on nothing is missing."""
     plain = world(replay=False)

@@ -55,7 +55,9 @@ class Round:
         """Whether live numbers fell meanwhile, so that this was asked too early."""
         self.news = 0
         """Batches applied from this answer."""
-        self._marks = {mark.sequence: mark for mark in marks}
+        self._marks: dict[int, list[Anchor]] = {}  # one number may have two: what a replay brought, and what came live
+        for mark in marks:
+            self._marks.setdefault(mark.sequence, []).append(mark)
         self.anchored = bool(self._marks)
         """Whether there is anything to recognise the life by."""
         self._expected = -1
@@ -74,9 +76,9 @@ class Round:
             self._hole = True
             return Finding.HOLE
         self._expected = sequence + 1
-        mark = self._marks.pop(sequence, None)
-        if mark is not None:
-            return self._recognised(mark, payload)
+        marks = self._marks.pop(sequence, None)
+        if marks is not None:
+            return self._recognised(marks, payload)
         return Finding.LATER if first and sequence > self.start else Finding.NEXT
 
     def skip_to(self, sequence: int) -> None:
@@ -91,7 +93,7 @@ class Round:
             return Ending.HOLE
         return Ending.RESTARTED if any(sequence >= self._expected for sequence in self._marks) else Ending.WHOLE
 
-    def _recognised(self, mark: Anchor, payload: bytes) -> Finding:
-        if not mark.is_of(payload):
+    def _recognised(self, marks: list[Anchor], payload: bytes) -> Finding:
+        if not all(mark.is_of(payload) for mark in marks):
             return Finding.RESTARTED
         return Finding.NEXT if self._marks else Finding.CONFIRMED
