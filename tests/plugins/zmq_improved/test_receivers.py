@@ -15,6 +15,7 @@ import pytest
 import kato_transport as kt
 from kato_transport.testing.sections.forking import needs_fork
 from kato_transport_zmq_improved import server as improved
+from kato_transport_zmq_improved.receiving import RECEIVERS
 
 from .peers import WAIT_S, until
 
@@ -120,10 +121,10 @@ def test_inline_handlers_need_one_thread(serve: Serve, connect: Connect) -> None
 
 @needs_epoll
 def test_who_receives_a_request_runs_it(serve: Serve, connect: Connect) -> None:
-    """Once there are two of them."""
+    """Once there are several of them."""
     client = connect(serve())
     until(lambda: client.call("where")["by_a_receiver"], "no receiver runs anything")
-    assert len(threads("server")) == 2
+    assert len(threads("server")) == RECEIVERS
 
 
 @needs_epoll

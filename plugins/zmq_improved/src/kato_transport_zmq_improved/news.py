@@ -15,7 +15,10 @@ AT_ONCE = 2
 
 
 class News:
-    """What is armed and has news already wakes at once: nothing that comes between is missed."""
+    """What is armed and has news already wakes at once: nothing that comes between is missed.
+
+    `armed` is false only where the socket's news wake nobody, and the last who was woken by them, or nobody yet, is to arm it.
+    """
 
     shared = True
 
@@ -23,16 +26,24 @@ class News:
         self._descriptor = descriptor
         self._epoll = select.epoll()
         self._waker = Waker()
+        self.armed = False
         self._epoll.register(self._waker.descriptor, select.EPOLLIN | select.EPOLLET)
-        self._epoll.register(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+        self._epoll.register(descriptor, select.EPOLLONESHOT)
 
     def arm(self) -> None:
-        """Have somebody told of the socket's next news; for whoever was told of the last, once all of it has been taken in."""
-        self._epoll.modify(self._descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+        """Have somebody woken by the socket's next news; for whoever has the socket, before letting go of it."""
+        if not self.armed:
+            self.armed = True  # before it is: who is woken may be faster
+            self._epoll.modify(self._descriptor, select.EPOLLIN | select.EPOLLONESHOT)
 
-    def wait(self, at_most_s: float) -> None:
-        self._epoll.poll(at_most_s, AT_ONCE)
+    def wait(self, at_most_s: float) -> bool:
+        """Whether it was the socket that had news."""
+        told = False
+        for number, _ in self._epoll.poll(at_most_s, AT_ONCE):
+            if number == self._descriptor:
+                self.armed, told = False, True
         self._waker.clear()  # before the caller looks for what it was told of
+        return told
 
     def tell(self) -> None:
         """Wake somebody, from any thread; who waits next, where nobody does."""
@@ -53,6 +64,7 @@ class NewsForOne:
     """The same where there is no epoll: for a single thread."""
 
     shared = False
+    armed = False
 
     def __init__(self, descriptor: int) -> None:
         self._waker = Waker()
@@ -61,11 +73,12 @@ class NewsForOne:
         self._poll.register(descriptor, select.POLLIN)
 
     def arm(self) -> None:
-        """Nothing to do: it always is."""
+        """Nothing to do: who waits is woken, and nobody else."""
 
-    def wait(self, at_most_s: float) -> None:
+    def wait(self, at_most_s: float) -> bool:
         self._poll.poll(1000 * at_most_s)
         self._waker.clear()
+        return True
 
     def tell(self) -> None:
         self._waker.wake()

@@ -1,13 +1,13 @@
-"""The threads that receive at a server's socket: one, until a request is for a worker, and several from then on.
+"""The threads that receive at a server's socket: one, until a request is for a worker, and a few from then on.
 
 One has the socket at a time, takes what is there, and may then run the last request itself while another one waits: where the
-kernel wakes that for the next message, the first has spared its call a change of threads. Whoever finds no other waiting
-hands requests to workers, so somebody is always free to receive.
+kernel wakes that for the next message, the first has spared its call a change of threads. Who finds no other waiting hands
+requests to workers, so somebody is always free to receive.
 
 No message lies unread while all of them wait: whenever nobody has the socket, either libzmq has told that there is nothing and
 will signal the descriptor for what comes next, which is armed; or somebody is on the way to look. For a receiver looks until
-there is nothing, also after whatever it sent, and arms the descriptor before it lets go; whoever else has sent, and has taken
-in news by that, tells a receiver. What the descriptor told is for the one who was woken, which then looks.
+there is nothing, also after whatever it sent, and has the descriptor armed before it lets go; whoever else has sent, and has
+taken in news by that, tells a receiver. What the descriptor tells disarms it, and is told to one, who then looks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from kato_transport import fork
 from kato_transport_zmq_improved.hold import Hold
 from kato_transport_zmq_improved.news import news_of
 
-RECEIVERS = 2
+RECEIVERS = 4
+"""Each may be in a handler but one; a call costs the same whatever their number, until all but one are."""
 
 log = logging.getLogger("kato_transport.improved")
 
@@ -29,25 +30,19 @@ Job = Callable[[], None]
 
 
 class Receivers:
-    """`alone` is what the only receiver does until there have to be more; `look` takes what is there, and may give a job for
-    this thread to run; both have the socket. `deliver` sends what others left meanwhile, and says whether it took in news."""
+    """`look` takes what is there, may give a job for this thread to run, and has the socket all the time; it is given whether
+    nobody else has been told of messages. `deliver` sends what others left meanwhile, and says whether it took in news."""
 
     def __init__(
-        self,
-        descriptor: int,
-        hold: Hold,
-        tick_s: float,
-        alone: Callable[[], None],
-        look: Callable[[], Job | None],
-        deliver: Callable[[], bool],
+        self, descriptor: int, hold: Hold, tick_s: float, look: Callable[[bool], Job | None], deliver: Callable[[], bool]
     ) -> None:
         self._news = news_of(descriptor)
         self._hold = hold
         self._tick_s = tick_s
-        self._alone = alone
         self._look = look
         self._deliver = deliver
         self.over = False
+        self._wanted = RECEIVERS if self._news.shared else 1
         self._waiting: set[int] = set()
         self._running: set[int] = set()
         self._unread = False  # news that a thread has taken in which looks next
@@ -55,7 +50,12 @@ class Receivers:
         fork.watch(self)
 
     def start(self) -> None:
-        self._start(self._first)
+        self._start(told=True)
+
+    @property
+    def armed(self) -> bool:
+        """Whether a message may wake a receiver that waits."""
+        return self._news.armed
 
     def others_wait(self) -> bool:
         """Whether another receiver would take the next message; asked by one that has the socket."""
@@ -86,54 +86,52 @@ class Receivers:
         """What would be told there was meant for the parent's threads."""
         self.over = True
 
-    def _first(self) -> None:
-        if not self._hold.take():
-            return
-        try:
-            self._alone()
-            self._unread = True  # perhaps
-            for _ in range(1, RECEIVERS if self._news.shared and not self.over else 1):
-                self._start(self._receive)
-        except RuntimeError as exc:  # the system has no thread left: workers run all there is
-            log.warning("one receiver less: %s", exc)
-        finally:
-            self._give_back()
-        self._receive()
-
-    def _receive(self) -> None:
+    def _receive(self, told: bool) -> None:
+        """Only who has been told by the descriptor has to have the socket: where news were taken in by somebody else, whoever
+        has it now has taken it after that, and looks."""
         while not self.over:
-            self._wait()
-            if not self._hold.take():
-                return
-            job = None
-            try:
-                self._unread = False
-                job = self._look()
+            if self._hold.take(blocking=told):
+                job = self._use(told)
                 if job is not None:
-                    self._running.add(get_ident())
-            finally:
-                self._give_back()
+                    job()
+                    job = None  # who waits keeps no request alive
+                    self._running.discard(get_ident())
+            told = self._wait()
+
+    def _use(self, told: bool) -> Job | None:
+        try:
+            job = self._look(told)
             if job is not None:
-                job()
-                job = None  # who waits keeps no request alive
-                self._running.discard(get_ident())
-
-    def _wait(self) -> None:
-        if self._unread:
-            return
-        self._waiting.add(get_ident())
-        self._news.wait(self._tick_s)
-        self._waiting.discard(get_ident())
-
-    def _give_back(self) -> None:
-        """Let go of the socket, and of what was left by those that found it taken."""
-        if self._hold.is_mine():  # as it is, but in the midst of a close
-            self._news.arm()
-            self._hold.let_go()
+                self._running.add(get_ident())
+            self._start_others()
+        finally:
+            if self._hold.is_mine():  # as it is, but in the midst of a close
+                self._news.arm()
+                self._hold.let_go()
         if self._deliver():
             self._news.tell()
+        return job
 
-    def _start(self, run: Callable[[], None]) -> None:
-        thread = threading.Thread(target=run, name="kato-improved-server", daemon=True)
-        thread.start()
+    def _wait(self) -> bool:
+        """Until there is a reason to look; whether the descriptor told of it."""
+        if self._unread or self.over:
+            self._unread = False
+            return False
+        self._waiting.add(get_ident())
+        told = self._news.wait(self._tick_s)
+        self._waiting.discard(get_ident())
+        return told
+
+    def _start_others(self) -> None:
+        while len(self._threads) < self._wanted and not self.over:
+            try:
+                self._start(told=False)
+            except RuntimeError as exc:  # the system has no thread left: workers run all there is
+                self._threads.pop()
+                log.warning("%d receivers in place of %d: %s", len(self._threads), self._wanted, exc)
+                self._wanted = len(self._threads)
+
+    def _start(self, told: bool) -> None:
+        thread = threading.Thread(target=self._receive, args=(told,), name="kato-improved-server", daemon=True)
         self._threads.append(thread)
+        thread.start()

@@ -1,8 +1,8 @@
 """The ROUTER server: receivers for the socket, workers for the handlers, and no way to stall it.
 
-While every request is answered inline, one thread blocks in `recv`, the fastest server measured (performance, "Server
-designs"). Otherwise `Receivers` share the socket among each other, and with the workers: whoever has run a handler sends the
-answer itself. A thread that finds the socket taken leaves its answer to whoever has it. Sending never blocks: an answer that a
+While nothing is being worked on, one thread simply blocks in `recv`, the fastest server measured (performance, "Server
+designs"). With requests on workers `Receivers` share the socket with these: whoever has run a handler sends the answer itself,
+and a thread that finds the socket taken leaves its answer to whoever has it. Sending never blocks: an answer that a
 slow reader leaves no room for, or whose client is gone, is dropped and counted.
 """
 
@@ -95,9 +95,7 @@ class ImprovedServer:
         self.requests = self.dropped = self.malformed = self.refused = 0
         self._pid = os.getpid()
         self._hold = Hold()  # of the socket, and of all that is counted here
-        self._receivers = Receivers(
-            descriptor(self._socket), self._hold, TICK_MS / 1_000, self._receive_alone, self._look, self._deliver
-        )
+        self._receivers = Receivers(descriptor(self._socket), self._hold, TICK_MS / 1_000, self._look, self._deliver)
         self._receivers.start()
 
     def stats(self) -> dict[str, Any]:
@@ -147,26 +145,25 @@ class ImprovedServer:
 
     # --- whoever has the socket ---------------------------------------------------------------------------------
 
-    def _receive_alone(self) -> None:
-        """Until a request is on a worker."""
-        while not self._receivers.over and not self._on_workers:
-            self._take_some(0)
-            self._sweep()
-
-    def _look(self) -> Job | None:
+    def _look(self, told: bool) -> Job | None:
         """Take all that is there; gives the job of the last request where this thread may run it."""
         self._send_answers()
         self._sweep()
-        more = self._more()
+        more = self._may_block(told) or self._more()
         while more and not self._receivers.over:
-            more, job = self._take_some(NOW)
+            more, job = self._take_some(0 if self._may_block(told) else NOW)
             if job is not None:
                 return job
+            self._sweep()
             if more and self._on_workers:
                 self._give_way()
-            elif self._has_sent:
-                more = self._more()
+            if not more:
+                more = self._may_block(told) or (self._has_sent and self._more())
         return None
+
+    def _may_block(self, told: bool) -> bool:
+        """Whether this thread may wait in `recv`: nobody needs the socket, and nobody else is `told` of messages."""
+        return told and not self._on_workers and not self._receivers.armed
 
     def _give_way(self) -> None:
         """Let workers have the socket for a moment."""
