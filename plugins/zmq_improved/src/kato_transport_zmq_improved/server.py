@@ -89,6 +89,7 @@ class ImprovedServer:
         self._answers: deque[tuple[Frames, Answer, bool]] = deque()
         self._on_workers = 0
         self._has_sent = False  # since libzmq was last asked what can be received
+        self._comes_back = False  # whether somebody gives way, and will look: nobody else need be told
         self._next_sweep = time.monotonic() + SWEEP_S
         self._closed = self._drained = False
         self._closing = threading.Lock()
@@ -167,9 +168,11 @@ class ImprovedServer:
 
     def _give_way(self) -> None:
         """Let workers have the socket for a moment."""
+        self._comes_back = True
         self._hold.let_go()
         time.sleep(GIVE_WAY_S)
         if self._hold.take():
+            self._comes_back = False
             self._send_answers()
 
     def _sweep(self) -> None:
@@ -270,7 +273,7 @@ class ImprovedServer:
         return reply
 
     def _deliver(self) -> bool:
-        """Send what was left, on a thread that has not the socket; whether news were taken in by that.
+        """Send what was left, on a thread that has not the socket; whether a receiver has to be told of news.
 
         Everybody who lets go of the socket does so afterwards, so whoever finds it taken need not wait.
         """
@@ -281,7 +284,7 @@ class ImprovedServer:
                 news = self._more()
             finally:
                 self._hold.let_go()
-        return news
+        return news and not self._comes_back
 
     def _encoded(self, response: Response, request: Request, takes_buffers: bool) -> tuple[Answer, int]:
         """The answer's frames, and what its bytes come to before they are compressed."""
