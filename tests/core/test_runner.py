@@ -211,7 +211,9 @@ def test_what_was_never_started_when_the_drain_time_is_over_is_answered_busy(des
 
 def test_who_lends_its_thread_is_given_what_a_worker_would_do(desk: Desk) -> None:
     """Only that: what is answered at once is, and what has to wait waits."""
-    runner = desk.runner({"who": lambda: {"thread": threading.current_thread().name}, "fast": kt.inline(lambda: {})})
+    runner = desk.runner(
+        {"who": lambda: {"thread": threading.current_thread().name}, "fast": kt.inline(lambda: {"at": "once"})}
+    )
     assert runner.start(kt.Request("ping"), desk.answers.append, lend=True) is None
     assert runner.start(kt.Request("fast"), desk.answers.append, lend=True) is None
     assert len(desk.answers) == 2
