@@ -354,7 +354,8 @@ def test_one_receiver_is_enough(
 
 @needs_fork
 @needs_epoll
-def test_a_handler_that_forks_goes_on_in_the_parent_only(serve: Serve, connect: Connect) -> None:
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "pooled"])
+def test_a_handler_that_forks_goes_on_in_the_parent_only(serve: Serve, connect: Connect, inline: bool) -> None:
     """The child's copy answers nobody, and takes none of the parent's messages."""
     children: list[int] = []
 
@@ -364,7 +365,8 @@ def test_a_handler_that_forks_goes_on_in_the_parent_only(serve: Serve, connect: 
             children.append(pid)
         return {"pid": os.getpid(), "by_a_receiver": by_a_receiver()}
 
-    client = connect(serve(served={"fork": fork, "echo": lambda value: {"value": value}}))
+    methods = {"fork": kt.inline(fork) if inline else fork, "echo": lambda value: {"value": value}}
+    client = connect(serve(served=methods))
     until(lambda: client.call("fork")["by_a_receiver"], "no receiver runs anything")
     for value in range(20):
         assert client.call("fork")["pid"] == os.getpid()

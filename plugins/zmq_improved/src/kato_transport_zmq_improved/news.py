@@ -17,7 +17,7 @@ AT_ONCE = 2
 class News:
     """What is armed and has news already wakes at once: nothing that comes between is missed.
 
-    `armed` is false only where the socket's news wake nobody, and the last who was woken by them, or nobody yet, is to arm it.
+    `armed` is false only while the socket's news wake nobody: the last who was woken by them is about to look.
     """
 
     shared = True

@@ -206,11 +206,11 @@ class ImprovedServer:
                 self._send_answers()
                 more = self._more()
             job = self._take(frames, may_run and not more)
-            if job is not None:
+            if job is not None or self._receivers.over:  # whoever closes sends what is left, and a forked child nothing
                 return False, job
             if not more or not number % ANSWERED_EVERY:
                 self._send_answers()
-            if not more or self._receivers.over:
+            if not more:
                 return False, None
         return True, None
 
