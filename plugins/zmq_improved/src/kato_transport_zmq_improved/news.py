@@ -17,7 +17,7 @@ AT_ONCE = 2
 class News:
     """What is armed and has news already wakes at once: nothing that comes between is missed.
 
-    `armed` is false only while the socket's news wake nobody: the last who was woken by them is about to look.
+    `_armed` is true only where it is, or where somebody who was woken by it is about to look.
     """
 
     shared = True
@@ -26,22 +26,28 @@ class News:
         self._descriptor = descriptor
         self._epoll = select.epoll()
         self._waker = Waker()
-        self.armed = False
+        self._armed = False
         self._epoll.register(self._waker.descriptor, select.EPOLLIN | select.EPOLLET)
         self._epoll.register(descriptor, select.EPOLLONESHOT)
 
     def arm(self) -> None:
         """Have somebody woken by the socket's next news; for whoever has the socket, before letting go of it."""
-        if not self.armed:
-            self.armed = True  # before it is: who is woken may be faster
+        if not self._armed:
+            self._armed = True  # before it is: who is woken may be faster
             self._epoll.modify(self._descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def disarm(self) -> None:
+        """Have nobody woken by it; for whoever has the socket, and looks."""
+        if self._armed:
+            self._armed = False
+            self._epoll.modify(self._descriptor, select.EPOLLONESHOT)
 
     def wait(self, at_most_s: float) -> bool:
         """Whether it was the socket that had news."""
         told = False
         for number, _ in self._epoll.poll(at_most_s, AT_ONCE):
             if number == self._descriptor:
-                self.armed, told = False, True
+                self._armed, told = False, True
         self._waker.clear()  # before the caller looks for what it was told of
         return told
 
@@ -64,7 +70,6 @@ class NewsForOne:
     """The same where there is no epoll: for a single thread."""
 
     shared = False
-    armed = False
 
     def __init__(self, descriptor: int) -> None:
         self._waker = Waker()
@@ -74,6 +79,8 @@ class NewsForOne:
 
     def arm(self) -> None:
         """Nothing to do: who waits is woken, and nobody else."""
+
+    disarm = arm
 
     def wait(self, at_most_s: float) -> bool:
         self._poll.poll(1000 * at_most_s)

@@ -30,11 +30,11 @@ Job = Callable[[], None]
 
 
 class Receivers:
-    """`look` takes what is there, may give a job for this thread to run, and has the socket all the time; it is given whether
-    nobody else has been told of messages. `deliver` sends what others left meanwhile, and says whether it took in news."""
+    """`look` takes what is there, may give a job for this thread to run, and has the socket all the time; `deliver` sends what
+    others left meanwhile, and says whether somebody has to be told of news."""
 
     def __init__(
-        self, descriptor: int, hold: Hold, tick_s: float, look: Callable[[bool], Job | None], deliver: Callable[[], bool]
+        self, descriptor: int, hold: Hold, tick_s: float, look: Callable[[], Job | None], deliver: Callable[[], bool]
     ) -> None:
         self._news = news_of(descriptor)
         self._hold = hold
@@ -45,28 +45,27 @@ class Receivers:
         self._wanted = RECEIVERS if self._news.shared else 1
         self._waiting: set[int] = set()
         self._running: set[int] = set()
-        self._unread = False  # news that a thread has taken in which looks next
         self._threads: list[threading.Thread] = []
         fork.watch(self)
 
     def start(self) -> None:
         self._start(told=True)
 
-    @property
-    def armed(self) -> bool:
-        """Whether a message may wake a receiver that waits."""
-        return self._news.armed
-
     def others_wait(self) -> bool:
         """Whether another receiver would take the next message; asked by one that has the socket."""
         return bool(self._waiting)
 
+    def disarm(self) -> None:
+        """Have messages wake nobody else; for one that has the socket, and waits for them by itself."""
+        self._news.disarm()
+
+    def will_look(self) -> bool:
+        """Whether this thread is a receiver that runs a job: it looks afterwards."""
+        return get_ident() in self._running
+
     def tell(self) -> None:
-        """Whoever has sent, and has let go of the socket, has taken in news."""
-        if get_ident() in self._running:
-            self._unread = True
-        else:
-            self._news.tell()
+        """Have a receiver look: somebody else has taken in news, and has let go of the socket."""
+        self._news.tell()
 
     def end(self) -> None:
         """Have them all end, but for who waits in `recv`."""
@@ -87,20 +86,21 @@ class Receivers:
         self.over = True
 
     def _receive(self, told: bool) -> None:
-        """Only who has been told by the descriptor has to have the socket: where news were taken in by somebody else, whoever
-        has it now has taken it after that, and looks."""
+        """Only who has been told by the descriptor has to have the socket: where somebody else has taken in news, whoever has
+        the socket now has taken it after that, and looks."""
         while not self.over:
-            if self._hold.take(blocking=told):
-                job = self._use(told)
-                if job is not None:
-                    job()
-                    job = None  # who waits keeps no request alive
-                    self._running.discard(get_ident())
-            told = self._wait()
+            job = self._use() if self._hold.take(blocking=told) else None
+            if job is None:
+                told = self._wait()
+            else:
+                job()
+                job = None  # who waits keeps no request alive
+                self._running.discard(get_ident())
+                told = False
 
-    def _use(self, told: bool) -> Job | None:
+    def _use(self) -> Job | None:
         try:
-            job = self._look(told)
+            job = self._look()
             if job is not None:
                 self._running.add(get_ident())
             self._start_others()
@@ -114,11 +114,8 @@ class Receivers:
 
     def _wait(self) -> bool:
         """Until there is a reason to look; whether the descriptor told of it."""
-        if self._unread or self.over:
-            self._unread = False
-            return False
         self._waiting.add(get_ident())
-        told = self._news.wait(self._tick_s)
+        told = not self.over and self._news.wait(self._tick_s)
         self._waiting.discard(get_ident())
         return told
 

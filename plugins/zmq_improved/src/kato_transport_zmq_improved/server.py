@@ -146,25 +146,28 @@ class ImprovedServer:
 
     # --- whoever has the socket ---------------------------------------------------------------------------------
 
-    def _look(self, told: bool) -> Job | None:
+    def _look(self) -> Job | None:
         """Take all that is there; gives the job of the last request where this thread may run it."""
         self._send_answers()
         self._sweep()
-        more = self._may_block(told) or self._more()
+        more = self._may_block() or self._more()
         while more and not self._receivers.over:
-            more, job = self._take_some(0 if self._may_block(told) else NOW)
+            more, job = self._take_some(0 if self._may_block() else NOW)
             if job is not None:
                 return job
             self._sweep()
             if more and self._on_workers:
                 self._give_way()
             if not more:
-                more = self._may_block(told) or (self._has_sent and self._more())
+                more = self._may_block() or (self._has_sent and self._more())
         return None
 
-    def _may_block(self, told: bool) -> bool:
-        """Whether this thread may wait in `recv`: nobody needs the socket, and nobody else is `told` of messages."""
-        return told and not self._on_workers and not self._receivers.armed
+    def _may_block(self) -> bool:
+        """Whether this thread may wait in `recv`, by itself: nobody else needs the socket."""
+        if self._on_workers:
+            return False
+        self._receivers.disarm()
+        return True
 
     def _give_way(self) -> None:
         """Let workers have the socket for a moment."""
@@ -266,13 +269,13 @@ class ImprovedServer:
         def reply(response: Response) -> int:
             answer, size = self._encoded(response, request, takes_buffers)
             self._answers.append((envelope, answer, response.ran))
-            if not self._hold.is_mine() and self._deliver():
+            if not self._hold.is_mine() and self._deliver(self._receivers.will_look()):
                 self._receivers.tell()
             return size
 
         return reply
 
-    def _deliver(self) -> bool:
+    def _deliver(self, will_look: bool = False) -> bool:
         """Send what was left, on a thread that has not the socket; whether a receiver has to be told of news.
 
         Everybody who lets go of the socket does so afterwards, so whoever finds it taken need not wait.
@@ -281,7 +284,7 @@ class ImprovedServer:
         while self._answers and self._hold.take(blocking=False):
             try:
                 self._send_answers()
-                news = self._more()
+                news = not will_look and self._more()
             finally:
                 self._hold.let_go()
         return news and not self._comes_back
