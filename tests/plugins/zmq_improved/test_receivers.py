@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import select
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -174,6 +176,25 @@ def test_nothing_is_lost_between_callers(serve: Serve, connect: Connect) -> None
     with ThreadPoolExecutor(CALLERS) as pool:
         assert list(pool.map(call, range(CALLERS))) == [list(range(CALLS))] * CALLERS
     until(lambda: server.stats()["on_workers"] == 0, "something is taken for under way")
+
+
+@pytest.mark.parametrize("workers", [1, 16])
+def test_nothing_is_lost_of_a_client_that_does_everything(serve: Serve, connect: Connect, workers: int) -> None:
+    """Few calls at a time, of which some take a moment: whoever sends takes in the news of the next."""
+
+    def nap(value: int) -> dict[str, Any]:
+        time.sleep(random.random() / 2_000)
+        return {"value": value}
+
+    methods = {"nap": nap, "echo": lambda value: {"value": value}, "inline": kt.inline(lambda value: {"value": value})}
+    client = connect(serve(served=methods, workers=workers))
+    for _ in range(CALLS):
+        for value in range(5):
+            assert client.call(random.choice(["echo", "echo", "nap", "inline"]), {"value": value})["value"] == value
+        futures = [client.submit(random.choice(["echo", "nap"]), {"value": value}) for value in range(3)]
+        assert [future.result(WAIT_S)["value"] for future in futures] == [0, 1, 2]
+        calls = [(random.choice(list(methods)), {"value": value}) for value in range(random.choice([2, 5, 20]))]
+        assert [item["value"] for item in client.call_many(calls) if isinstance(item, dict)] == list(range(len(calls)))
 
 
 class InLanes:
