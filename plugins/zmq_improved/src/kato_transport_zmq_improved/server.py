@@ -59,8 +59,8 @@ LONGEST_FRAME = 255
 BURST = 16
 """Messages taken in a row before the thread looks after anything else."""
 
-ANSWERED_EVERY = 4
-"""Messages after which answers are sent, where there are more."""
+NOTICED_EVERY = 4
+"""Messages after which libzmq is asked whether others have sent something."""
 
 GIVE_WAY_S = 20e-6
 """What the thread sleeps after a full burst while workers have something to do: only who waits hands over Python's lock for
@@ -183,9 +183,12 @@ class ImprovedServer:
                 return True
             frames = self._receive(NOW if self._on_workers else 0)
             self._has_sent = False
-            more = readable(self._socket)  # before a worker is woken, which then waits for Python's lock
+            if beside:
+                more = readable(self._socket)  # before a worker is woken, which then waits for Python's lock
+            elif not number % NOTICED_EVERY:
+                readable(self._socket)
             self._take(frames)
-            if not more or not number % ANSWERED_EVERY:
+            if self._answers:
                 self._send_answers()
             if self._stop:
                 return True
@@ -242,7 +245,7 @@ class ImprovedServer:
         def reply(response: Response) -> int:
             answer, size = self._encoded(response, request, takes_buffers)
             if get_ident() == self._own_ident:
-                self._answers.append((envelope, answer, response.ran))
+                self._finish(envelope, answer, response.ran)
             else:
                 self._finish_from_worker(envelope, answer, response.ran)
             return size
