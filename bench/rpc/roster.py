@@ -50,6 +50,7 @@ OWN: Final = (
     Subject(RAW, "bench.rpc.subjects.raw", "msgspec"),
     Subject(INLINE, _OURS, "improved inline", "PipeliningClient", not_in=["sleep"]),
     Subject(POOLED, _OURS, "improved", "PipeliningClient"),
+    Subject("improved, batches of 64", _OURS, "improved inline", "BatchingClient", only_in=["flight"]),
     Subject(ASYNC, _OURS, "improved inline", "AsyncClient", not_in=["sleep"]),
     Subject(BASIC, _OURS, "basic"),
     Subject("memory", _OURS, "memory", "WithServer", serves=False, not_in=["processes"]),

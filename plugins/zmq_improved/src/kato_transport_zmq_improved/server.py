@@ -59,8 +59,8 @@ BURST = 16
 
 SWEEP_S = 1.0
 
-ANSWERED_EVERY = 4
-"""Messages after which answers are sent, where there are more."""
+NOTICED_EVERY = 4
+"""Messages after which libzmq is asked whether others have sent something."""
 
 GIVE_WAY_S = 20e-6
 """What a receiver sleeps after a full burst while workers have something to do: only who waits hands over Python's lock for
@@ -152,7 +152,7 @@ class ImprovedServer:
         self._sweep()
         more = self._may_block() or self._more()
         while more and not self._receivers.over:
-            more, job = self._take_some(0 if self._may_block() else NOW)
+            more, job = self._take_some()
             if job is not None:
                 return job
             self._sweep()
@@ -184,10 +184,10 @@ class ImprovedServer:
             self._next_sweep = now + SWEEP_S
             self._peers.forget_silent(now)
 
-    def _take_some(self, flags: int) -> tuple[bool, Job | None]:
+    def _take_some(self) -> tuple[bool, Job | None]:
         """Take a few messages, whatever is wrong with them; whether there may be more, or a job."""
         try:
-            return self._take_burst(flags)
+            return self._take_burst()
         except zmq.Again:
             more = False
         except Exception:
@@ -196,23 +196,23 @@ class ImprovedServer:
         self._send_answers()
         return more, None
 
-    def _take_burst(self, flags: int) -> tuple[bool, Job | None]:
+    def _take_burst(self) -> tuple[bool, Job | None]:
         """Answers go out between any two messages, or whoever sends without pause would hold them up. And so it would hold up
         who has been silent for a moment: libzmq takes notice of others' messages only every hundred frames while one of them
         has more, unless it is asked."""
         for number in range(1, BURST + 1):
-            frames = self._receive(flags)
-            flags = NOW
-            more = self._more()  # before a worker is woken, which then waits for Python's lock
-            may_run = not more and self._receivers.others_wait()
+            frames = self._receive(0 if self._may_block() else NOW)
+            more, others_wait = True, self._receivers.others_wait()
+            if others_wait or self._on_workers or not number % NOTICED_EVERY:
+                more = self._more()  # before a worker is woken, which then waits for Python's lock
+            may_run = others_wait and not more
             if may_run and self._answers:
                 self._send_answers()
                 more = self._more()
             job = self._take(frames, may_run and not more)
             if job is not None or self._receivers.over:  # whoever closes sends what is left, and a forked child nothing
                 return False, job
-            if not more or not number % ANSWERED_EVERY:
-                self._send_answers()
+            self._send_answers()
             if not more:
                 return False, None
         return True, None
@@ -268,8 +268,11 @@ class ImprovedServer:
 
         def reply(response: Response) -> int:
             answer, size = self._encoded(response, request, takes_buffers)
+            if self._hold.is_mine():
+                self._finish(envelope, answer, response.ran)
+                return size
             self._answers.append((envelope, answer, response.ran))
-            if not self._hold.is_mine() and self._deliver(self._receivers.will_look()):
+            if self._deliver(self._receivers.will_look()):
                 self._receivers.tell()
             return size
 
