@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import select
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -376,14 +377,19 @@ def test_one_receiver_is_enough(
 @needs_fork
 @needs_epoll
 @pytest.mark.parametrize("inline", [True, False], ids=["inline", "pooled"])
-def test_a_handler_that_forks_goes_on_in_the_parent_only(serve: Serve, connect: Connect, inline: bool) -> None:
+def test_a_handler_that_forks_goes_on_in_the_parent_only(
+    serve: Serve, connect: Connect, closing: ExitStack, inline: bool
+) -> None:
     """The child's copy answers nobody, and takes none of the parent's messages."""
-    children: list[int] = []
+
+    def end(pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
     def fork() -> dict[str, Any]:
         pid = os.fork()
         if pid:
-            children.append(pid)
+            closing.callback(end, pid)
         return {"pid": os.getpid(), "by_a_receiver": by_a_receiver()}
 
     methods = {"fork": kt.inline(fork) if inline else fork, "echo": lambda value: {"value": value}}
@@ -392,6 +398,3 @@ def test_a_handler_that_forks_goes_on_in_the_parent_only(serve: Serve, connect: 
     for value in range(20):
         assert client.call("fork")["pid"] == os.getpid()
         assert client.call("echo", {"value": value})["value"] == value
-    for pid in children:
-        os.kill(pid, 9)
-        os.waitpid(pid, 0)
