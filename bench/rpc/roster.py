@@ -50,11 +50,13 @@ OWN: Final = (
     Subject(RAW, "bench.rpc.subjects.raw", "msgspec"),
     Subject(INLINE, _OURS, "improved inline", "PipeliningClient", not_in=["sleep"]),
     Subject(POOLED, _OURS, "improved", "PipeliningClient"),
+    Subject("improved, batches of 64", _OURS, "improved inline", "BatchingClient", only_in=["flight"]),
     Subject(ASYNC, _OURS, "improved inline", "AsyncClient", not_in=["sleep"]),
     Subject(BASIC, _OURS, "basic"),
     Subject("memory", _OURS, "memory", "WithServer", serves=False, not_in=["processes"]),
     Subject("rest", _OURS, "rest"),
     Subject("raw + msgpack", "bench.rpc.subjects.raw", "msgpack"),
+    Subject("by hand", "bench.rpc.subjects.by_hand"),
     Subject("KATO-like REQ/REP", "bench.rpc.subjects.kato_like"),
 )
 _RPYC: Final = Peer("rpyc", ["rpyc==6.0.2", "msgpack"], "rpyc, msgpack")

@@ -58,6 +58,18 @@ class PipeliningClient(Client):
         yield lambda method, params, count: self._client.call_many([(method, params)] * count)
 
 
+class BatchingClient(Client):
+    @contextmanager
+    def pipelining(self, in_flight: int) -> Iterator[Callable[[str, Params, int], list[Any]]]:
+        """As many in one message, one message after the other."""
+
+        def make(method: str, params: Params, count: int) -> list[Any]:
+            sizes = [min(in_flight, count - begun) for begun in range(0, count, in_flight)]
+            return [answer for size in sizes for answer in self._client.batch([(method, params)] * size)]
+
+        yield make
+
+
 class WithServer(PipeliningClient):
     """Both in one process."""
 

@@ -64,6 +64,10 @@ class Channel:
                 self._unanswered = 0  # nobody waits any more
                 raise CallTimeout(request.method, request.timeout_s, self._endpoint)
 
+    def has_answer(self) -> bool:
+        """Whether a message can be received at once."""
+        return readable(self._socket)
+
     def give_up(self, error: Callable[[Request], TransportError]) -> None:
         """Have whoever waits on this channel end with an error, within a tick; called from any thread."""
         self._given_up = error

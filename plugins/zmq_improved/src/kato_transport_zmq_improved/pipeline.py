@@ -16,6 +16,9 @@ from kato_transport_zmq_improved.negotiation import Abilities, refuses_correlati
 
 Outcome = Response | Exception
 
+BURST = 16
+"""Answers taken in a row, at most, before the window is filled again."""
+
 
 class OldServerTookOver(Exception):
     """Answers without correlation came: the server there now could not read the requests."""
@@ -53,7 +56,7 @@ class Pipeline:
         try:
             self._fill_window(channel, server)
             while len(self._in_flight):
-                self._take_one(channel)
+                self._take_some(channel)
                 self._fill_window(channel, server)
         except OldServerTookOver:
             self._settle_in_flight(ConnectionLost("a server without correlation ids took over; ask again"))
@@ -86,6 +89,14 @@ class Pipeline:
             channel.send(request, correlation, *frames)
             self._last, self._deadline = request, time.monotonic() + request.timeout_s
             self._in_flight.add(correlation, self._deadline, self._unsent.popleft())
+
+    def _take_some(self, channel: Channel) -> None:
+        """What is there, but not all: a request sent by itself wakes more threads than one in a burst."""
+        self._take_one(channel)
+        for _ in range(BURST - 1):
+            if not (len(self._in_flight) and channel.has_answer()):
+                return
+            self._take_one(channel)
 
     def _take_one(self, channel: Channel) -> None:
         try:
