@@ -520,6 +520,7 @@ def test_an_engine_that_answers_is_not_stale_without_a_connection():
     idle.reply()
     idle.disconnect()
     idle.take()
+    assert idle.state is State.EXACT, "not before the grace is over"
     idle.reply()
     idle.tick(11)
     assert idle.state is State.EXACT

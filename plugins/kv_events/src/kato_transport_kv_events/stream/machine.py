@@ -125,7 +125,7 @@ class SourceStream(CatchingUp):
         """The live socket waits to be connected to, and nothing may ever tell that it was: ask at once."""
         self._begin_anew()
         if self._endpoint.relied_upon:
-            self._ask(now)
+            self._ask(now, hold=self._syncing or self._link is Link.NEW)
         elif self._endpoint.worth_asking:
             self._schedule_probe_after_none(now)
 
