@@ -530,8 +530,8 @@ def test_an_engine_that_answers_is_not_stale_without_a_connection():
     assert idle.state is State.STALE
 
 
-@DROP_AND_KEEP
-def test_an_engine_that_is_away_has_lost_nothing_yet(policy, state):
+@pytest.mark.parametrize("policy", ["drop", "keep"])
+def test_an_engine_that_is_away_has_lost_nothing_yet(policy):
     """Its replay is asked for as often as it takes."""
     away = world(bound=True, grace_s=10, policy=policy).join()
     away.send(1)

@@ -122,7 +122,10 @@ class SourceStream(CatchingUp):
         self._arm()
 
     def awaits_connection(self, now: float) -> None:
-        """The live socket waits to be connected to, and nothing may ever tell that it was: ask at once."""
+        """The live socket waits to be connected to, and nothing may ever tell that it was: ask at once.
+
+        To be told at the beginning, and after each `disconnected`.
+        """
         self._begin_anew()
         if self._endpoint.relied_upon:
             self._ask(now, hold=self._syncing or self._link is Link.NEW)
