@@ -2,13 +2,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: demo test test-install lint format bench bench-rpc bench-startup bench-kv bench-pressure bench-rest soak interop conformance clean
+.PHONY: demo test model test-install lint format bench bench-rpc bench-startup bench-kv bench-pressure bench-rest soak interop conformance clean
 
 demo: .venv/.synced          ## processor, server, gateway and clients, a failure and its recovery
 	$(BIN)/kato-transport demo
 
 test: .venv/.synced          ## the ordinary test run
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile -m "not network"
+
+model: .venv/.synced         ## the state machine of event sources against its model, at length: make model EXAMPLES=20000
+	KATO_MODEL_EXAMPLES=$(or $(EXAMPLES),20000) $(BIN)/python -m pytest --timeout 0 tests/plugins/kv_events/stream/test_model.py -k Follow
 
 test-install: .venv/.synced  ## the distributions built and installed, each by itself; needs a package index
 	$(BIN)/python -m pytest -m network tests/packaging

@@ -56,7 +56,7 @@ OWN: Final = (
     Subject("memory", _OURS, "memory", "WithServer", serves=False, not_in=["processes"]),
     Subject("rest", _OURS, "rest"),
     Subject("raw + msgpack", "bench.rpc.subjects.raw", "msgpack"),
-    Subject("by hand", "bench.rpc.subjects.by_hand"),
+    Subject("by hand", "bench.rpc.subjects.by_hand", not_in=["sleep", "1MB", "10MB"]),
     Subject("KATO-like REQ/REP", "bench.rpc.subjects.kato_like"),
 )
 _RPYC: Final = Peer("rpyc", ["rpyc==6.0.2", "msgpack"], "rpyc, msgpack")

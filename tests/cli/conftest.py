@@ -27,7 +27,7 @@ def run() -> Run:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=40,
+            timeout=110,
             check=False,
         )
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 
 from kato_transport import fork
@@ -135,11 +134,12 @@ class ChannelPool:
 
     def _idle_one(self) -> Lease | None:
         """The one used last, which is the warmest; none that has been given up since."""
-        with suppress(IndexError):
+        try:
             while not (lease := self._idle.pop()).channel.usable:
                 self.discard(lease)
-            return lease
-        return None
+        except IndexError:
+            return None
+        return lease
 
     def _free_or_new(self) -> Lease | None:
         lease = self._idle_one()

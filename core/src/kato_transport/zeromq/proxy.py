@@ -134,7 +134,7 @@ class _Session:
         """Wait for the answers to what is in flight, and until they have been read."""
         deadline = time.monotonic() + at_most_s
         while time.monotonic() < deadline and not self._is_lost(0) and self._in_flight():
-            time.sleep(READING_S)
+            time.sleep(TICK_MS / 1000)
         time.sleep(READING_S)
 
     def close(self) -> None:

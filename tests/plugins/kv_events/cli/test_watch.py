@@ -23,7 +23,7 @@ def watching(engine, start, source):
     def made(**options):
         publisher = engine(**options)
         watch = start("watch", "--source", source(publisher))
-        publisher.wait_for_subscribers()
+        publisher.wait_for_subscribers(timeout_s=30.0)
         return publisher, watch
 
     return made

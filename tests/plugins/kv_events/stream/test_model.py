@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -12,6 +14,9 @@ from kato_transport_kv_events.stream.live_numbers import Link
 from kato_transport_kv_events.stream.rounds import Round
 
 from .model import World
+
+EXAMPLES = int(os.environ.get("KATO_MODEL_EXAMPLES", "100"))
+"""`make model` has more: some faults take tens of thousands to be found."""
 
 blocks = st.integers(0, 9)
 plain_ops = st.lists(
@@ -211,7 +216,9 @@ class Follow(RuleBasedStateMachine):
 
 
 TestFollow = Follow.TestCase
-TestFollow.settings = settings(max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
+TestFollow.settings = settings(
+    max_examples=EXAMPLES, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 # --- faults planted on purpose, which the model has to notice ---

@@ -122,10 +122,13 @@ class SourceStream(CatchingUp):
         self._arm()
 
     def awaits_connection(self, now: float) -> None:
-        """The live socket waits to be connected to, and nothing may ever tell that it was: ask at once."""
+        """The live socket waits to be connected to, and nothing may ever tell that it was: ask at once.
+
+        To be told at the beginning, and after each `disconnected`.
+        """
         self._begin_anew()
         if self._endpoint.relied_upon:
-            self._ask(now)
+            self._ask(now, hold=self._syncing or self._link is Link.NEW)
         elif self._endpoint.worth_asking:
             self._schedule_probe_after_none(now)
 
