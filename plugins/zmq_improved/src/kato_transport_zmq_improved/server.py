@@ -18,6 +18,7 @@ from typing import Any
 import zmq
 
 from kato_transport import Request, Response, ServerOptions, Service
+from kato_transport.buffers import LEAST_BYTES
 from kato_transport.buffers import MOST as MOST_BUFFERS
 from kato_transport.compression import compressed
 from kato_transport.model import Framing
@@ -46,6 +47,7 @@ from kato_transport.zeromq import (
 )
 from kato_transport_zmq_improved.hold import Hold
 from kato_transport_zmq_improved.receiving import Job, Receivers
+from kato_transport_zmq_improved.unread import Unread
 
 TICK_MS = 1_000
 """How often a receiver looks after silent clients, messages or not."""
@@ -61,6 +63,9 @@ SWEEP_S = 1.0
 
 NOTICED_EVERY = 4
 """Messages after which libzmq is asked whether others have sent something."""
+
+MOST_UNREAD = 16
+"""Large answers that may wait for one client, if they are as large as any may be."""
 
 GIVE_WAY_S = 20e-6
 """What a receiver sleeps after a full burst while workers have something to do: only who waits hands over Python's lock for
@@ -86,6 +91,7 @@ class ImprovedServer:
         self._back_door = open_back_door(self._socket)
         self._runner = Runner(service, options, features=("correlation", "deadline", "buffers"), name="kato-improved")
         self._peers = Peers(options.heartbeat_interval_s, options.liveness)
+        self._unread = Unread(MOST_UNREAD * options.max_message_bytes)
         self._answers: deque[tuple[Frames, Answer, bool]] = deque()
         self._on_workers = 0
         self._has_sent = False  # since libzmq was last asked what can be received
@@ -183,6 +189,7 @@ class ImprovedServer:
         if now > self._next_sweep:
             self._next_sweep = now + SWEEP_S
             self._peers.forget_silent(now)
+            self._unread.forget_read()
 
     def _take_some(self) -> tuple[bool, Job | None]:
         """Take a few messages, whatever is wrong with them; whether there may be more, or a job."""
@@ -296,9 +303,12 @@ class ImprovedServer:
         """The answer's frames, and what its bytes come to before they are compressed."""
         buffers: list[bytes] | None = [] if takes_buffers and not request.accept else None
         message = encode_response(self._codec, response, request.request_id, self._limit, buffers)
-        if buffers:
-            return [*map(uncopied, buffers), message], len(message) + sum(map(len, buffers))
-        return [compressed(message, request.accept) if request.accept else message], len(message)
+        size = len(message) + sum(map(len, buffers or ()))
+        if request.accept:
+            message = compressed(message, request.accept)
+        if size < LEAST_BYTES:
+            return [message], size
+        return [uncopied(frame) if len(frame) >= LEAST_BYTES else frame for frame in (*(buffers or ()), message)], size
 
     def _more(self) -> bool:
         """Whether a message can be received at once; if not, libzmq signals the next one."""
@@ -317,6 +327,10 @@ class ImprovedServer:
     def _send(self, envelope: Frames, answer: Answer) -> None:
         """Send, or drop and count: a client that does not read, or is gone, is no reason to wait."""
         self._has_sent = True
+        if type(answer[0]) is not bytes and not self._unread.takes(envelope[0], answer):
+            self.dropped += 1
+            log.debug("answer to %r dropped: too many bytes are unread", envelope[0])
+            return
         try:
             send_now(self._socket, envelope + answer)
         except zmq.ZMQError as exc:
