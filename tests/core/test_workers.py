@@ -338,15 +338,21 @@ def test_a_lent_job_keeps_its_lane_and_the_next_of_it_runs_afterwards() -> None:
     assert done == [1, 2]
 
 
-@pytest.mark.parametrize("lane", ["", "lane"], ids=["without a lane", "in a lane"])
-def test_nothing_is_lent_while_something_waits(gate: threading.Event, lane: str) -> None:
+def test_nothing_is_lent_while_something_waits(gate: threading.Event) -> None:
     """It would overtake that."""
-    workers, started = Workers(1, 10, 10, NAME), threading.Event()
-    workers.submit("", lambda: (started.set(), gate.wait(WAIT_S)))
+    workers, started = Workers(2, 10, 10, NAME), threading.Event()
+    workers.submit("lane", lambda: (started.set(), gate.wait(WAIT_S)))
     assert started.wait(WAIT_S)
-    workers.submit(lane, lambda: None)
+    workers.submit("lane", lambda: None)
     assert workers.lend("", lambda: None) is None
     gate.set()
+    assert workers.close(WAIT_S)
+
+
+def test_nothing_is_lent_to_a_single_thread() -> None:
+    """What it runs may keep what belongs to it."""
+    workers = Workers(1, 10, 10, NAME)
+    assert workers.lend("", lambda: None) is None
     assert workers.close(WAIT_S)
 
 
@@ -405,7 +411,7 @@ def test_a_lent_job_that_fails_frees_its_lane(caplog: pytest.LogCaptureFixture) 
     def exit_() -> None:
         raise SystemExit
 
-    workers, done = Workers(1, 10, 10, NAME), []
+    workers, done = Workers(2, 10, 10, NAME), []
     lent = workers.lend("lane", exit_)
     assert lent is not None
     lent()

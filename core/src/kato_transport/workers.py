@@ -66,9 +66,10 @@ class Workers:
 
     def lend(self, lane: str, job: Job, client: bytes = b"") -> Callable[[], None] | None:
         """The job, for the caller's thread to run it at once, and for nobody else, where a thread here would run it at once;
-        None, and nothing taken, where it had to wait for something."""
+        None, and nothing taken, where it had to wait for something. A single thread is lent nothing: handlers that want just
+        one may keep what belongs to it."""
         with self._state:
-            if self._closed or self._waiting or self._running >= self._max_threads:
+            if self._closed or self._waiting or self._running >= self._max_threads or self._max_threads == 1:
                 return None
             if not (self._turns.is_free(lane) and self._counted(client)):
                 return None

@@ -86,24 +86,33 @@ class Receivers:
         self.over = True
 
     def _receive(self, told: bool) -> None:
-        """Only who has been told by the descriptor has to have the socket: where somebody else has taken in news, whoever has
-        the socket now has taken it after that, and looks."""
+        """Who has been `told` by the descriptor must have the socket. Otherwise a try is enough: whoever has the socket took it
+        after the news was taken in, and looks."""
         while not self.over:
             job = self._use() if self._hold.take(blocking=told) else None
             if job is None:
                 told = self._wait()
             else:
-                job()
+                self._run(job)
                 job = None  # who waits keeps no request alive
-                self._running.discard(get_ident())
                 told = False
 
+    def _run(self, job: Job) -> None:
+        try:
+            job()
+        finally:
+            self._running.discard(get_ident())
+
     def _use(self) -> Job | None:
+        job = None
         try:
             job = self._look()
             if job is not None:
                 self._running.add(get_ident())
             self._start_others()
+        except Exception:
+            log.exception("a receiver was interrupted; it goes on")
+            self._news.tell()  # something may lie there
         finally:
             if self._hold.is_mine():  # as it is, but in the midst of a close
                 self._news.arm()
@@ -115,7 +124,7 @@ class Receivers:
     def _wait(self) -> bool:
         """Until there is a reason to look; whether the descriptor told of it."""
         self._waiting.add(get_ident())
-        told = not self.over and self._news.wait(self._tick_s)
+        told = not self.over and self._news.wait(self._tick_s)  # a forked child shares the parent's epoll
         self._waiting.discard(get_ident())
         return told
 

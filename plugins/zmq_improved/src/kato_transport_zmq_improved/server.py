@@ -1,7 +1,7 @@
 """The ROUTER server: receivers for the socket, workers for the handlers, and no way to stall it.
 
 While nothing is being worked on, one thread simply blocks in `recv`, the fastest server measured (performance, "Server
-designs"). With requests on workers `Receivers` share the socket with these: whoever has run a handler sends the answer itself,
+designs"). With requests on workers these share the socket with `Receivers`: whoever has run a handler sends the answer itself,
 and a thread that finds the socket taken leaves its answer to whoever has it. Sending never blocks: an answer that a
 slow reader leaves no room for, or whose client is gone, is dropped and counted.
 """
@@ -93,12 +93,13 @@ class ImprovedServer:
         self._peers = Peers(options.heartbeat_interval_s, options.liveness)
         self._unread = Unread(MOST_UNREAD * options.max_message_bytes)
         self._answers: deque[tuple[Frames, Answer, bool]] = deque()
-        self._on_workers = 0
+        self._under_way = 0
         self._has_sent = False  # since libzmq was last asked what can be received
         self._comes_back = False  # whether somebody gives way, and will look: nobody else need be told
         self._next_sweep = time.monotonic() + SWEEP_S
         self._closed = self._drained = False
         self._closing = threading.Lock()
+        self._closer: threading.Thread | None = None
         self.requests = self.dropped = self.malformed = self.refused = 0
         self._pid = os.getpid()
         self._hold = Hold()  # of the socket, and of all that is counted here
@@ -113,7 +114,7 @@ class ImprovedServer:
             "malformed": self.malformed,
             "refused": self.refused,
             "dropped": self.dropped,
-            "on_workers": self._on_workers,
+            "on_workers": self._under_way,
             "clients": len(self._peers),
             **self._runner.stats(),
         }
@@ -129,14 +130,17 @@ class ImprovedServer:
                     self._close(inline)
             finally:
                 self._closing.release()
+        if self._closer is not None and not inline:
+            self._closer.join()
 
     def _close(self, inline: bool) -> None:
-        self._drained = self._on_workers > 0
+        self._drained = self._under_way > 0
         ended = self._runner.close()
         self._receivers.end()
         knock(zmq.DEALER, self._back_door)
-        if inline:
-            threading.Thread(target=self._let_go, args=(ended,), name="kato-improved-closing", daemon=True).start()
+        if inline:  # the socket is let go of after the handler only
+            self._closer = threading.Thread(target=self._let_go, args=(ended,), name="kato-improved-closing", daemon=True)
+            self._closer.start()
         else:
             self._let_go(ended)
 
@@ -156,21 +160,21 @@ class ImprovedServer:
         """Take all that is there; gives the job of the last request where this thread may run it."""
         self._send_answers()
         self._sweep()
-        more = self._may_block() or self._more()
+        more = self._alone() or self._more()
         while more and not self._receivers.over:
             more, job = self._take_some()
-            if job is not None:
+            if job is not None or self._receivers.over:
                 return job
             self._sweep()
-            if more and self._on_workers:
+            if more and self._under_way:
                 self._give_way()
             if not more:
-                more = self._may_block() or (self._has_sent and self._more())
+                more = self._alone() or (self._has_sent and self._more())
         return None
 
-    def _may_block(self) -> bool:
-        """Whether this thread may wait in `recv`, by itself: nobody else needs the socket."""
-        if self._on_workers:
+    def _alone(self) -> bool:
+        """Whether nobody else needs the socket: then messages wake nobody else, and this thread may wait in `recv`."""
+        if self._under_way:
             return False
         self._receivers.disarm()
         return True
@@ -208,9 +212,9 @@ class ImprovedServer:
         who has been silent for a moment: libzmq takes notice of others' messages only every hundred frames while one of them
         has more, unless it is asked."""
         for number in range(1, BURST + 1):
-            frames = self._receive(0 if self._may_block() else NOW)
+            frames = self._receive(0 if self._alone() else NOW)
             more, others_wait = True, self._receivers.others_wait()
-            if others_wait or self._on_workers or not number % NOTICED_EVERY:
+            if others_wait or self._under_way or not number % NOTICED_EVERY:
                 more = self._more()  # before a worker is woken, which then waits for Python's lock
             may_run = others_wait and not more
             if may_run and self._answers:
@@ -254,7 +258,7 @@ class ImprovedServer:
             self._send(envelope, [encode_response(self._codec, exc.answer, exc.request_id)])
             return None
         self.requests += 1
-        self._on_workers += 1
+        self._under_way += 1
         client = frames[0] if len(frames) < 3 else b"".join(frames[:-1])
         reply = self._reply_to(frames, request, "buffers" in decoded)
         return self._runner.start(request, reply, client=client, lend=may_run)
@@ -320,7 +324,7 @@ class ImprovedServer:
             self._finish(*self._answers.popleft())
 
     def _finish(self, envelope: Frames, answer: Answer, ran: bool) -> None:
-        self._on_workers -= 1
+        self._under_way -= 1
         self.refused += not ran
         self._send(envelope, answer)
 

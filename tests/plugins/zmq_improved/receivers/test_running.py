@@ -2,116 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import random
 import select
-import signal
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from random import Random
 from typing import Any
 
 import pytest
 
 import kato_transport as kt
-from kato_transport.testing.sections.forking import needs_fork
-from kato_transport_zmq_improved import server as improved
+from kato_transport.zeromq import descriptor
 from kato_transport_zmq_improved.receiving import RECEIVERS
 
-from .peers import WAIT_S, until
+from ..peers import WAIT_S, until
+from .calls import Connect, Handlers, Serve, by_a_receiver, held, needs_epoll, threads
+from .conftest import ALONE
 
 CALLERS = 8
 CALLS = 250
-ALONE: dict[str, Any] = {"copies": 1, "heartbeat_interval_s": 0.0}
-"""For clients: second copies and heartbeats would wake a server that has missed something."""
-needs_epoll = pytest.mark.skipif(not hasattr(select, "epoll"), reason="one receiver is all there is without epoll")
-
-
-def threads(kind: str = "") -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith(f"kato-improved-{kind}")]
-
-
-def by_a_receiver() -> bool:
-    return threading.current_thread() in threads("server")
-
-
-class Handlers:
-    """What is called, and what the calls found."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.held_by: list[bool] = []
-        self.seen: list[int] = []
-        self.server: kt.RunningServer | None = None
-
-    def methods(self) -> dict[str, Callable[..., dict[str, Any]]]:
-        inline = kt.inline(lambda value=None: {"value": value})
-        return {"where": self.where, "hold": self.hold, "echo": self.echo, "inline": inline, "close": self.close}
-
-    def where(self) -> dict[str, Any]:
-        return {"by_a_receiver": by_a_receiver()}
-
-    def echo(self, value: int = 0) -> dict[str, Any]:
-        return {"value": value}
-
-    def hold(self) -> dict[str, Any]:
-        self.held_by.append(by_a_receiver())
-        self.gate.wait(3 * WAIT_S)
-        return {"by_a_receiver": by_a_receiver()}
-
-    def close(self) -> dict[str, Any]:
-        assert self.server is not None
-        self.server.close()
-        self.held_by.append(by_a_receiver())
-        return {}
-
-
-@pytest.fixture
-def handlers() -> Handlers:
-    return Handlers()
-
-
-@pytest.fixture
-def serve(handlers: Handlers, closing: ExitStack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., kt.RunningServer]:
-    """A server whose receivers look after nothing of themselves: what nobody tells them of stays where it is."""
-    monkeypatch.setattr(improved, "TICK_MS", 600_000)
-
-    def made(endpoint: str = "tcp://127.0.0.1:0", served: Any = None, **options: Any) -> kt.RunningServer:
-        server = kt.serve(served or handlers.methods(), endpoint, transport="improved", **{"drain_s": 1.0, **options})
-        handlers.server = server
-        closing.callback(server.close)
-        closing.callback(handlers.gate.set)
-        return server
-
-    return made
-
-
-@pytest.fixture
-def connect(closing: ExitStack) -> Callable[[kt.RunningServer], kt.Client]:
-    def made(server: kt.RunningServer) -> kt.Client:
-        return closing.enter_context(kt.connect(server.endpoint, transport="improved", timeout_s=WAIT_S, **ALONE))
-
-    return made
-
-
-Serve = Callable[..., kt.RunningServer]
-Connect = Callable[[kt.RunningServer], kt.Client]
-
-
-def held(client: kt.Client, handlers: Handlers) -> Future[Any]:
-    """A call that a receiver runs, and that lasts until the gate opens."""
-    for _ in range(50):
-        begun = len(handlers.held_by)
-        future = client.submit("hold")
-        until(lambda begun=begun: len(handlers.held_by) > begun, "the call did not start")
-        if handlers.held_by[-1]:
-            return future
-        handlers.gate.set()
-        future.result(WAIT_S)
-        handlers.gate.clear()
-    pytest.fail("no receiver runs anything")
 
 
 def test_inline_handlers_need_one_thread(serve: Serve, connect: Connect) -> None:
@@ -182,6 +92,7 @@ def test_nothing_is_lost_between_callers(serve: Serve, connect: Connect) -> None
 @pytest.mark.parametrize("workers", [1, 16])
 def test_nothing_is_lost_of_a_client_that_does_everything(serve: Serve, connect: Connect, workers: int) -> None:
     """Few calls at a time, of which some take a moment: whoever sends takes in the news of the next."""
+    random = Random(workers)
 
     def nap(value: int) -> dict[str, Any]:
         time.sleep(random.random() / 2_000)
@@ -253,96 +164,6 @@ def test_what_a_receiver_runs_is_one_of_its_clients_share(
     until(lambda: runs("where"), "no room came about")
 
 
-@needs_epoll
-def test_what_a_receiver_runs_is_answered_before_the_server_goes(serve: Serve, connect: Connect, handlers: Handlers) -> None:
-    """Within the drain time, and its thread goes, too."""
-    server = serve(drain_s=2 * WAIT_S)
-    future = held(connect(server), handlers)
-    closer = threading.Thread(target=server.close)
-    closer.start()
-    other = connect(server)
-    until(lambda: busy(other), "a closing server goes on taking calls")
-    handlers.gate.set()
-    assert future.result(WAIT_S)["by_a_receiver"]
-    closer.join(2 * WAIT_S)
-    assert not closer.is_alive()
-    assert threads() == []
-
-
-def busy(client: kt.Client) -> bool:
-    return client.request(kt.Request("echo", timeout_s=WAIT_S)).body.get("code") == "busy"
-
-
-@needs_epoll
-def test_a_server_closes_while_a_receiver_is_stuck_in_a_handler(
-    serve: Serve, connect: Connect, handlers: Handlers, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Its port is free at once, and its thread goes once the handler has ended, whose answer is for nobody."""
-    server = serve(drain_s=0.05)
-    future = held(connect(server), handlers)
-    server.close()
-    assert "closed with a handler still running" in caplog.text
-    serve(server.endpoint)
-    handlers.gate.set()
-    until(lambda: len(threads()) == 1, "a thread of the server that was closed is left")
-    with pytest.raises(kt.TransportError):
-        future.result(WAIT_S)
-
-
-@needs_epoll
-def test_a_handler_that_a_receiver_runs_closes_its_server(serve: Serve, connect: Connect, handlers: Handlers) -> None:
-    """It waits for nobody but the drain time, in which it itself runs."""
-    server = serve(drain_s=0.05)
-    client = connect(server)
-    until(lambda: client.call("where")["by_a_receiver"], "no receiver runs anything")
-    future = client.submit("close")
-    until(lambda: handlers.held_by, "the server does not close")
-    assert handlers.server is server
-    serve(server.endpoint)
-    until(lambda: len(threads()) == 1, "a thread of the server that was closed is left")
-    with pytest.raises(kt.TransportError):
-        future.result(WAIT_S)
-
-
-def test_an_inline_handler_closes_its_server(serve: Serve, connect: Connect, handlers: Handlers) -> None:
-    """Its answer is the last; the port is free a moment later."""
-    closed = threading.Event()
-
-    @kt.inline
-    def close() -> dict[str, Any]:
-        assert handlers.server is not None
-        handlers.server.close()
-        closed.set()
-        return {"message": "closed"}
-
-    server = serve(served={"close": close})
-    assert connect(server).call("close")["message"] == "closed"
-    assert closed.is_set()
-    until(lambda: threads() == [], "a thread is left")
-    serve(server.endpoint)
-
-
-def test_servers_leave_no_descriptor(serve: Serve, handlers: Handlers) -> None:
-    """Whether a receiver was stuck or not."""
-
-    def use() -> None:
-        server = serve(drain_s=0.02)
-        with kt.connect(server.endpoint, transport="improved", timeout_s=WAIT_S) as client:
-            client.call("echo", {"value": 1})
-            begun = len(handlers.held_by)
-            client.submit("hold")
-            until(lambda: len(handlers.held_by) > begun, "the call did not start")
-            server.close()
-
-    use()
-    before = len(os.listdir("/dev/fd"))
-    for _ in range(5):
-        use()
-    until(lambda: len(os.listdir("/dev/fd")) <= before, "descriptors are left")
-    handlers.gate.set()
-    until(lambda: threads() == [], "threads are left")
-
-
 @pytest.mark.parametrize("short_of", ["epoll", "threads"])
 def test_one_receiver_is_enough(
     serve: Serve, connect: Connect, handlers: Handlers, monkeypatch: pytest.MonkeyPatch, short_of: str
@@ -374,27 +195,58 @@ def test_one_receiver_is_enough(
     assert threads() == []
 
 
-@needs_fork
 @needs_epoll
-@pytest.mark.parametrize("inline", [True, False], ids=["inline", "pooled"])
-def test_a_handler_that_forks_goes_on_in_the_parent_only(
-    serve: Serve, connect: Connect, closing: ExitStack, inline: bool
+def test_what_a_receiver_takes_in_while_it_answers_is_received(serve: Serve, connect: Connect, handlers: Handlers) -> None:
+    """An answer that is sent while the next request arrives takes the news of that in, and the descriptor is silent."""
+    later: list[Future[Any]] = []
+
+    @kt.inline
+    def meanwhile() -> dict[str, Any]:
+        poll = select.poll()
+        poll.register(descriptor(server._server._socket), select.POLLIN)  # type: ignore[attr-defined]
+        later.append(other.submit("inline", {"value": 1}))
+        assert poll.poll(1000 * WAIT_S)
+        return {}
+
+    server = serve(served={**handlers.methods(), "meanwhile": meanwhile})
+    client, other = connect(server), connect(server)
+    held(client, handlers)
+    other.submit("inline", {"value": 0}).result(WAIT_S)
+    for _ in range(20):
+        client.call("meanwhile")
+        assert later.pop().result(WAIT_S)["value"] == 1
+
+
+@needs_epoll
+def test_a_receiver_outlives_what_interrupts_it(
+    serve: Serve, connect: Connect, handlers: Handlers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The child's copy answers nobody, and takes none of the parent's messages."""
+    """As often as that happens, and whatever lay there is received."""
+    server = serve()
+    client = connect(server)
+    held(client, handlers)
+    failures = iter(range(2 * RECEIVERS))
+    sweep = server._server._sweep  # type: ignore[attr-defined]
 
-    def end(pid: int) -> None:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    def interrupted() -> None:
+        for _ in failures:
+            raise MemoryError
+        sweep()
 
-    def fork() -> dict[str, Any]:
-        pid = os.fork()
-        if pid:
-            closing.callback(end, pid)
-        return {"pid": os.getpid(), "by_a_receiver": by_a_receiver()}
+    monkeypatch.setattr(server._server, "_sweep", interrupted)  # type: ignore[attr-defined]
+    assert [client.call("echo", {"value": value})["value"] for value in range(20)] == list(range(20))
+    until(lambda: caplog.text.count("it goes on") == 2 * RECEIVERS, "not as often as it was interrupted")
 
-    methods = {"fork": kt.inline(fork) if inline else fork, "echo": lambda value: {"value": value}}
-    client = connect(serve(served=methods))
-    until(lambda: client.call("fork")["by_a_receiver"], "no receiver runs anything")
-    for value in range(20):
-        assert client.call("fork")["pid"] == os.getpid()
-        assert client.call("echo", {"value": value})["value"] == value
+
+def test_one_worker_is_one_thread(serve: Serve, connect: Connect) -> None:
+    """Handlers may keep what belongs to a thread, as a connection of `sqlite3` does."""
+    seen: set[int] = set()
+
+    def note() -> dict[str, Any]:
+        seen.add(threading.get_ident())
+        return {}
+
+    client = connect(serve(served={"note": note}, workers=1))
+    for _ in range(50):
+        client.call("note")
+    assert len(seen) == 1

@@ -13,7 +13,7 @@ from kato_transport_zmq_improved import receiving
 from kato_transport_zmq_improved.hold import Hold
 from kato_transport_zmq_improved.receiving import Receivers
 
-from .peers import WAIT_S
+from ..peers import WAIT_S
 
 TICK_S = 600.0
 """No test lives to see one."""
