@@ -27,12 +27,15 @@ class Site:
         self.ours.setblocking(False)
         self.looks: queue.SimpleQueue[None] = queue.SimpleQueue()
         self.news: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self.interruptions: queue.SimpleQueue[Exception] = queue.SimpleQueue()
         self.hold = Hold()
         self.receivers = Receivers(self.ours.fileno(), self.hold, TICK_S, self.look, self.deliver)
 
     def look(self) -> None:
         with suppress(BlockingIOError):
             self.ours.recv(100)
+        if not self.interruptions.empty():
+            raise self.interruptions.get()
 
     def deliver(self) -> bool:
         news = not self.news.empty() and self.news.get()
@@ -85,4 +88,13 @@ def test_it_looks_again_after_news_that_its_own_delivery_took_in(site: Site) -> 
     site.news.put(True)
     by_another_thread(site)
     assert site.looked()
+    assert site.looked()
+
+
+def test_it_looks_again_where_it_was_interrupted(site: Site) -> None:
+    """The descriptor may have told already of what it did not come to."""
+    site.interruptions.put(MemoryError())
+    by_the_descriptor(site)
+    assert site.looked()
+    assert site.interruptions.empty()
     assert site.looked()
