@@ -57,6 +57,7 @@ OWN: Final = (
     Subject("rest", _OURS, "rest"),
     Subject("raw + msgpack", "bench.rpc.subjects.raw", "msgpack"),
     Subject("by hand", "bench.rpc.subjects.by_hand", not_in=["sleep", "1MB", "10MB"]),
+    Subject("by hand, async client", "bench.rpc.subjects.by_hand", client="AsyncClient", only_in=["one", "flight"]),
     Subject("KATO-like REQ/REP", "bench.rpc.subjects.kato_like"),
 )
 _RPYC: Final = Peer("rpyc", ["rpyc==6.0.2", "msgpack"], "rpyc, msgpack")

@@ -33,6 +33,7 @@ SAMPLES: list[kt.TransportError] = [
     errors.DecodeError("msgpack", b"\xc1", "unexpected byte", 1),
     errors.RemoteError("get_model", "Model X not found", "not_found"),
     errors.ServerBusy("observe", "full", "busy"),
+    errors.DeadlineExceeded("observe", "not started, its 1 s had passed", "deadline_exceeded"),
     errors.ServiceError("no such gene", "not_found"),
     BadRequest("message is a list", 7, "too_large"),
 ]
@@ -84,6 +85,7 @@ def test_the_notes_of_an_error_survive_too() -> None:
         ),
         (errors.DecodeError("json", b"{", "cut off", 1), "not json: cut off (1 bytes, beginning b'{')"),
         (errors.RemoteError("learn", "tired", "busy"), "learn: tired [busy]"),
+        (errors.DeadlineExceeded("learn", "too late", "deadline_exceeded"), "learn: too late [deadline_exceeded]"),
         (errors.ServiceError("tired", "busy"), "tired"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
@@ -101,6 +103,7 @@ def test_an_error_names_the_thing_and_the_next_step(error: kt.TransportError, te
         (errors.PluginDisabled, [errors.PluginBroken, errors.ConfigurationError]),
         (errors.BindFailed, [errors.ConfigurationError]),
         (errors.ServerBusy, [errors.RemoteError]),
+        (errors.DeadlineExceeded, [errors.RemoteError, TimeoutError]),
         (errors.DecodeError, [errors.RemoteProtocolError, errors.ProtocolError]),
         (errors.LocalProtocolError, [errors.ProtocolError]),
     ],

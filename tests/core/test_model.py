@@ -35,6 +35,13 @@ def test_a_busy_answer_raises_an_error_of_its_own() -> None:
         Response.error("full", ErrorCode.BUSY).result("m")
 
 
+def test_an_answer_that_the_time_had_passed_raises_a_timeout() -> None:
+    """As does a call whose time passes here."""
+    with pytest.raises(TimeoutError, match="too late") as raised:
+        Response.error("too late", ErrorCode.DEADLINE_EXCEEDED).result("m")
+    assert isinstance(raised.value, RemoteError)
+
+
 @pytest.mark.parametrize("body", [{"status": "error"}, {"status": "error", "message": None, "code": 5}])
 def test_an_error_answer_of_a_careless_peer_is_one_all_the_same(body: dict[str, object]) -> None:
     """Whatever its message and code are."""

@@ -207,3 +207,27 @@ def test_what_was_never_started_when_the_drain_time_is_over_is_answered_busy(des
     until(lambda: threads_named("desk-worker") == [], "a thread was left")
     assert ran == []
     assert len(desk.answers) == 3
+
+
+def test_who_lends_its_thread_is_given_what_a_worker_would_do(desk: Desk) -> None:
+    """Only that: what is answered at once is, and what has to wait waits."""
+    runner = desk.runner(
+        {"who": lambda: {"thread": threading.current_thread().name}, "fast": kt.inline(lambda: {"at": "once"})}
+    )
+    assert runner.start(kt.Request("ping"), desk.answers.append, lend=True) is None
+    assert runner.start(kt.Request("fast"), desk.answers.append, lend=True) is None
+    assert len(desk.answers) == 2
+    job = runner.start(kt.Request("who"), desk.answers.append, lend=True)
+    assert job is not None
+    assert len(desk.answers) == 2
+    job()
+    assert desk.answers[2].body["thread"] == threading.current_thread().name
+    assert threads_named("desk") == []
+
+
+def test_a_closing_server_lends_nothing(desk: Desk) -> None:
+    """It answers at once that it is busy."""
+    runner = desk.runner({"who": dict})
+    runner.close()
+    assert runner.start(kt.Request("who"), desk.answers.append, lend=True) is None
+    assert desk.answers[0].body["code"] == "busy"

@@ -308,3 +308,154 @@ def test_a_job_that_no_thread_can_be_had_for_is_refused(monkeypatch: pytest.Monk
     gate.set()
     assert workers.close(WAIT_S)
     assert done == [2]
+
+
+def test_a_lent_job_is_run_by_whoever_lends_its_thread() -> None:
+    """On no thread of the workers', which are not even started."""
+    workers, ran = Workers(2, 10, 10, "lending"), []
+    lent = workers.lend("", lambda: ran.append(threading.current_thread()), b"client")
+    assert lent is not None
+    assert ran == []
+    lent()
+    assert ran == [threading.current_thread()]
+    assert threads_named("lending") == []
+    assert workers._of_client == {}
+    assert workers.close(WAIT_S)
+
+
+def test_a_lent_job_keeps_its_lane_and_the_next_of_it_runs_afterwards() -> None:
+    """On a thread of the workers'; other lanes run meanwhile."""
+    workers, done, other = Workers(3, 10, 10, NAME), [], threading.Event()
+    lent = workers.lend("lane", lambda: done.append(1))
+    assert lent is not None
+    assert workers.lend("lane", lambda: done.append(0)) is None
+    assert workers.submit("lane", lambda: done.append(2))
+    assert workers.submit("", other.set)
+    assert other.wait(WAIT_S)
+    assert done == []
+    lent()
+    assert workers.close(WAIT_S)
+    assert done == [1, 2]
+
+
+def test_nothing_is_lent_while_something_waits(gate: threading.Event) -> None:
+    """It would overtake that."""
+    workers, started = Workers(2, 10, 10, NAME), threading.Event()
+    workers.submit("lane", lambda: (started.set(), gate.wait(WAIT_S)))
+    assert started.wait(WAIT_S)
+    workers.submit("lane", lambda: None)
+    assert workers.lend("", lambda: None) is None
+    gate.set()
+    assert workers.close(WAIT_S)
+
+
+def test_nothing_is_lent_to_a_single_thread() -> None:
+    """What it runs may keep what belongs to it."""
+    workers = Workers(1, 10, 10, NAME)
+    assert workers.lend("", lambda: None) is None
+    assert workers.close(WAIT_S)
+
+
+def test_a_lent_job_is_one_of_as_many_as_may_run(gate: threading.Event) -> None:
+    """No more run together than there are threads, and what waits for its end runs then."""
+    workers, started, done = Workers(2, 10, 10, NAME), threading.Event(), []
+    lent = workers.lend("", lambda: done.append("lent"))
+    assert lent is not None
+    workers.submit("", lambda: (started.set(), gate.wait(WAIT_S)))
+    assert started.wait(WAIT_S)
+    assert workers.lend("", lambda: None) is None
+    third = threading.Event()
+    assert workers.submit("", lambda: (done.append("third"), third.set()))
+    lent()
+    assert third.wait(WAIT_S)
+    assert done == ["lent", "third"]
+    gate.set()
+    assert workers.close(WAIT_S)
+
+
+def test_a_lent_job_is_one_of_its_clients_share() -> None:
+    """Until it has ended."""
+    workers = Workers(4, 10, 1, NAME)
+    lent = workers.lend("", lambda: None, b"client")
+    assert lent is not None
+    assert workers.lend("", lambda: None, b"client") is None
+    assert not workers.submit("", lambda: None, b"client")
+    lent()
+    assert workers.submit("", lambda: None, b"client")
+    assert workers.close(WAIT_S)
+
+
+def test_a_lent_job_is_waited_for_at_the_close() -> None:
+    """And nothing is lent any more."""
+    workers, done = Workers(2, 10, 10, NAME), []
+    lent = workers.lend("", lambda: done.append(1))
+    assert lent is not None
+    assert not workers.close(0.01)
+    assert workers.lend("", lambda: None) is None
+    lent()
+    assert done == [1]
+
+    workers = Workers(2, 10, 10, NAME)
+    lent = workers.lend("", lambda: done.append(2))
+    assert lent is not None
+    late = threading.Timer(0.05, lent)
+    late.start()
+    assert workers.close(WAIT_S)
+    late.join()
+    assert done == [1, 2]
+
+
+def test_a_lent_job_that_fails_frees_its_lane(caplog: pytest.LogCaptureFixture) -> None:
+    """The thread that was lent hears nothing of it."""
+
+    def exit_() -> None:
+        raise SystemExit
+
+    workers, done = Workers(2, 10, 10, NAME), []
+    lent = workers.lend("lane", exit_)
+    assert lent is not None
+    lent()
+    assert workers.submit("lane", lambda: done.append(1))
+    assert workers.close(WAIT_S)
+    assert done == [1]
+    assert "a job of lanes failed" in caplog.text
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.lists(st.tuples(st.sampled_from(["", "a", "b"]), st.booleans()), max_size=60))
+def test_every_job_runs_once_and_every_lane_in_order_where_some_are_lent(threads: int, jobs: list[tuple[str, bool]]) -> None:
+    """Whatever the mixture, from two threads that lend themselves; no more run together than may."""
+    workers, done, most, lock = Workers(threads, 1000, 1000, NAME), [], [0, 0], threading.Lock()
+
+    def run(job: tuple[int, str, int]) -> None:
+        with lock:
+            most[0] += 1
+            most[1] = max(most)
+            done.append(job)
+        with lock:
+            most[0] -= 1
+
+    def bring(who: int) -> None:
+        for number, (lane, lends) in enumerate(jobs):
+            lane = lane and f"{lane}{who}"
+
+            def job(job: tuple[int, str, int] = (who, lane, number)) -> None:
+                run(job)
+
+            lent = workers.lend(lane, job) if lends else None
+            if lent is None:
+                assert workers.submit(lane, job)
+            else:
+                lent()
+
+    bringers = [threading.Thread(target=bring, args=(who,)) for who in range(2)]
+    for bringer in bringers:
+        bringer.start()
+    for bringer in bringers:
+        bringer.join(WAIT_S)
+    assert workers.close(WAIT_S)
+    assert len(done) == len(set(done)) == 2 * len(jobs)
+    assert most[1] <= threads
+    for name in {name for _, name, _ in done if name}:
+        order = [number for _, lane, number in done if lane == name]
+        assert order == sorted(order)

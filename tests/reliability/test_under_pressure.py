@@ -17,6 +17,7 @@ import zmq
 import kato_transport as kt
 from bench.offenders import MIB, Offence, beside, declares, flood, garbage, giant, idle, sends, slow_reader, too_large
 from kato_transport.testing.waiting import until
+from kato_transport_zmq_improved.server import MOST_UNREAD
 
 CALLS = 30
 GENEROUS_S = 25.0
@@ -123,6 +124,42 @@ def test_a_frame_that_nobody_would_take_is_cut_off_at_its_announcement(serve: Se
     """However little or much of it comes; no room is made for it."""
     server = serve({"echo": echo})
     assert giant(server.endpoint, 1024 * MIB if sent < MIB else sent, sent) < 100 * MIB
+
+
+@pytest.mark.parametrize("in_buffers", [True, False], ids=["bytes in frames of their own", "a long text"])
+def test_what_a_client_leaves_unread_is_bounded_in_bytes(serve: Serve, closing: ExitStack, in_buffers: bool) -> None:
+    """More of its answers are dropped, and nobody else's; once it has read them there is room again."""
+    size, asked = LIMIT // 2, 60
+    value = bytes(size) if in_buffers else "x" * size
+    server = serve({"large": kt.inline(lambda: {"value": value}), "echo": echo})
+    slow = closing.enter_context(closing.enter_context(zmq.Context()).socket(zmq.DEALER))
+    slow.linger, slow.rcvhwm = 0, 1
+    slow.connect(server.endpoint)
+    request = msgpack.packb({"method": "large", **({"buffers": []} if in_buffers else {})})
+    for _ in range(asked):
+        slow.send(request)
+    until(lambda: server.stats()["requests"] == asked and not server.stats()["on_workers"], "not all is answered", GENEROUS_S)
+    dropped = server.stats()["dropped"]
+    assert asked - dropped >= MOST_UNREAD * LIMIT // size - 1
+    assert asked - dropped < asked - 10
+    with kt.connect(server.endpoint, **ONE_COPY) as other:
+        assert len(other.call("large")["value"]) == size
+    for _ in range(asked - dropped):
+        _read(slow)
+    until(lambda: _is_answered(slow, request), "there is no room for whoever has read everything", GENEROUS_S)
+
+
+def _is_answered(sock: zmq.Socket[bytes], request: bytes) -> bool:
+    sock.send(request)
+    if not sock.poll(500):
+        return False
+    _read(sock)
+    return True
+
+
+def _read(sock: zmq.Socket[bytes]) -> None:
+    assert sock.poll(int(GENEROUS_S * 1000)), "no answer"
+    sock.recv_multipart()
 
 
 def _answer(sock: zmq.Socket[bytes]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a call owes, written out in two loops: how fast Python can be at it, where nobody can add a transport or a codec.
+"""What a call owes, written out in loops: how fast Python can be at it, where nobody can add a transport or a codec.
 
 The server checks frames, sizes and fields, runs no call twice, notes who was heard, and answers errors; the client tells
 answers apart, keeps its time, and raises errors. It speaks this project's wire, and leaves out workers, retries, back-pressure,
@@ -7,11 +7,12 @@ compression, buffers, lost connections, forks, and bounds in bytes. Nothing of t
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -155,12 +156,15 @@ class Client:
             answers[number] = told(message)
 
     def _asked(self, socket: zmq.Socket[bytes], method: str, params: Params) -> bytes:
-        number = next(self._numbers)
-        correlation = self._prefix + number.to_bytes(8, "big")
-        request = {"method": method, "params": params, "timeout_s": TIMEOUT_S, "once": f".{self._name}.{number:x}"}
+        correlation, message = self._request(method, params)
         _send(socket, correlation, MORE)
-        _send(socket, _packed(request), NOW)
+        _send(socket, message, NOW)
         return correlation
+
+    def _request(self, method: str, params: Params) -> tuple[bytes, bytes]:
+        number = next(self._numbers)
+        request = {"method": method, "params": params, "timeout_s": TIMEOUT_S, "once": f".{self._name}.{number:x}"}
+        return self._prefix + number.to_bytes(8, "big"), _packed(request)
 
     def _next(self, socket: zmq.Socket[bytes], until: float) -> list[bytes]:
         while True:
@@ -177,6 +181,69 @@ class Client:
             socket.rcvtimeo = TICK_MS
             socket.connect(self._endpoint)
             yield socket
+
+
+class AsyncClient(Client):
+    """A DEALER on a loop, whose calls are sent together, once for each turn of the loop."""
+
+    @asynccontextmanager
+    async def acalling(self) -> AsyncIterator[Callable[[str, Params], Awaitable[Any]]]:
+        with self._socket() as socket:
+            exchanges = Exchanges(socket)
+
+            def call(method: str, params: Params) -> Awaitable[Any]:
+                return exchanges.begin(self._request(method, params))
+
+            yield call
+            exchanges.end()
+
+
+class Exchanges:
+    """The calls of one socket on a loop, which a timer looks after."""
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self._socket = socket
+        self._descriptor = socket.getsockopt(zmq.FD)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._descriptor, self._pump)
+        self._unsent: list[tuple[bytes, bytes]] = []
+        self._waiting: dict[bytes, tuple[float, asyncio.Future[Any]]] = {}
+        self._timer = self._loop.call_later(TICK_MS / 1_000, self._look_after)
+
+    def begin(self, request: tuple[bytes, bytes]) -> asyncio.Future[Any]:
+        if not self._unsent:
+            self._loop.call_soon(self._pump)
+        self._unsent.append(request)
+        future = self._loop.create_future()
+        self._waiting[request[0]] = time.monotonic() + TIMEOUT_S, future
+        return future
+
+    def end(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._descriptor)
+
+    def _pump(self) -> None:
+        self._take_all()
+        unsent, self._unsent = self._unsent, []
+        for correlation, message in unsent:
+            _send(self._socket, correlation, MORE)
+            _send(self._socket, message, NOW)
+        if unsent:
+            self._take_all()
+
+    def _take_all(self) -> None:
+        with suppress(zmq.Again):
+            while True:
+                correlation, message = received(self._socket, NOW)
+                _, future = self._waiting.pop(correlation, (0.0, None))
+                if future is not None and not future.done():
+                    future.set_result(told(message))
+
+    def _look_after(self) -> None:
+        self._timer = self._loop.call_later(TICK_MS / 1_000, self._look_after)
+        now = time.monotonic()
+        for correlation in [correlation for correlation, (until, _) in self._waiting.items() if until < now]:
+            self._waiting.pop(correlation)[1].set_exception(TimeoutError(f"no answer within {TIMEOUT_S} s"))
 
 
 def told(message: bytes) -> Map:

@@ -9,6 +9,8 @@ The families answer the caller's first question, *may I try again?*:
 * `ProtocolError`: no; one side broke the protocol, and the type says which one.
 * `RemoteError`: the peer answered, with an error; its `code` says which kind.
 
+`except TimeoutError` catches all that is too late, whichever side noticed it first.
+
 `ServiceError` is the one that a service raises to answer with an error of its choice.
 """
 
@@ -166,6 +168,11 @@ class RemoteError(TransportError):
 
 class ServerBusy(RemoteError):
     """The peer refused the call before running it, as its queue is full or it is shutting down: try again later."""
+
+
+class DeadlineExceeded(RemoteError, TimeoutError):
+    """The peer answered, before this side had noticed, that the call's time had passed for it or for a server behind it. The
+    message says whether it was started."""
 
 
 class ServiceError(TransportError):

@@ -1,5 +1,5 @@
-"""Where a request of a service runs: `INLINE` on the server's I/O thread, for what is fast; `CONCURRENT` on any worker; any
-other word on a worker too, but one request of that word at a time, and in order.
+"""Where a request of a service runs: `INLINE` on the server's I/O thread, for what is fast; `CONCURRENT` on any other, beside
+others; any other word on a thread too, but one request of that word at a time, and in order.
 """
 
 from __future__ import annotations

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Flag, StrEnum, auto
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from attrs import Factory, frozen
 
-from kato_transport.errors import RemoteError, ServerBusy
+from kato_transport.errors import DeadlineExceeded, RemoteError, ServerBusy
 
 Framing = Literal["basic", "improved"]
 """Which column of KATO's message table an answer is written in; a server takes it from how the request was framed."""
@@ -55,6 +55,10 @@ class ErrorCode(StrEnum):
     FORGOTTEN = "forgotten"
     """A repeat came after the server had let go of what it knew: nobody can tell any more whether the call ran."""
     INTERNAL = "internal"
+
+
+ERRORS: Final[Mapping[str, type[RemoteError]]] = {ErrorCode.BUSY: ServerBusy, ErrorCode.DEADLINE_EXCEEDED: DeadlineExceeded}
+"""What a caller can tell from other `RemoteError`s without a look at the code."""
 
 
 @frozen(slots=False)  # made several times per call, and frozen attributes in slots take three times as long to set
@@ -138,10 +142,9 @@ class Response:
         return self.body.get("status") == "error"
 
     def result(self, method: str) -> dict[str, Any]:
-        """The body as a dict; raises `RemoteError` (`ServerBusy` for the code `busy`) where it is an error."""
+        """The body as a dict; raises `RemoteError`, or what stands for its code in `ERRORS`, where it is an error."""
         body = self.body
         if body.get("status") != "error":
             return body if isinstance(body, dict) else dict(body)
         code = str(body.get("code", ErrorCode.INTERNAL))
-        kind = ServerBusy if code == ErrorCode.BUSY else RemoteError
-        raise kind(method, str(body.get("message", "")), code)
+        raise ERRORS.get(code, RemoteError)(method, str(body.get("message", "")), code)

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
@@ -56,31 +56,34 @@ class Runner:
         self._drain_s = options.drain_s
         self._closing = self._closed = False
 
-    def start(self, request: Request, reply: Reply, *, client: bytes = b"", here: bool = False) -> None:
+    def start(
+        self, request: Request, reply: Reply, *, client: bytes = b"", here: bool = False, lend: bool = False
+    ) -> Callable[[], None] | None:
         """Have the request answered: by `reply`, called once, at once or later on a worker's thread; always at once where
-        the caller has it run `here`. `client` is who asks, where the transport can tell."""
+        the caller has it run `here`. `client` is who asks, where the transport can tell.
+
+        Where the caller can `lend` its thread and a worker would start at once, what the worker would do is given back, and
+        the caller has to do it.
+        """
         if request.method == "ping":  # first of all, as it tells whoever asks what this server can do
             reply(self._pong())
-            return
+            return None
         if request.once:
             first = self._once.first(request, reply)
             if first is None:
-                return
+                return None
             reply = first
         if self._closing:
             reply(CLOSING)
-            return
+            return None
         if request.method == BATCH:
             self._start_batch(request, reply, client, here)
-            return
+            return None
         lane = INLINE if here else self._lane(request)
         if lane == INLINE:
             reply(self.answer(request))
-            return
-        deadline = time.monotonic() + request.timeout_s
-
-        if not self._workers.submit(lane, lambda: reply(self._in_time(request, deadline)), client):
-            reply(self._no_room())
+            return None
+        return self._start_job(request, reply, lane, client, lend)
 
     def answer(self, request: Request) -> Response:
         """The answer, made here and now; never raises."""
@@ -108,6 +111,17 @@ class Runner:
         if not ended:
             log.warning("closed with a handler still running after %g s", self._drain_s)
         return ended
+
+    def _start_job(self, request: Request, reply: Reply, lane: str, client: bytes, lend: bool) -> Callable[[], None] | None:
+        deadline = time.monotonic() + request.timeout_s
+
+        def job() -> None:
+            reply(self._in_time(request, deadline))
+
+        lent = self._workers.lend(lane, job, client) if lend else None
+        if lent is None and not self._workers.submit(lane, job, client):
+            reply(self._no_room())
+        return lent
 
     def _in_time(self, request: Request, deadline: float) -> Response:
         """The answer of a request that has waited, unless the drain time, or its caller's, is over; of the latter the service

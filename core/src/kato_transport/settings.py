@@ -122,7 +122,9 @@ class Settings:
         "Failures in a row after which an endpoint is left alone for a moment; 0: never.",
         _not_negative,
     )
-    workers: int = var("KATO_TRANSPORT_WORKERS", 16, int, "Threads of a server for handlers that are not inline.", _positive)
+    workers: int = var(
+        "KATO_TRANSPORT_WORKERS", 16, int, "Handlers that are not inline, of one server, that run at a time.", _positive
+    )
     processes: int = var(
         "KATO_TRANSPORT_PROCESSES",
         1,

@@ -39,6 +39,14 @@ class Turns(Generic[J]):
         self._line_up(task)
         return True
 
+    def is_free(self, lane: str) -> bool:
+        """Whether none of that lane's jobs waits or runs; the empty lane is always free."""
+        return lane not in self._lanes
+
+    def can_start(self) -> bool:
+        """Whether `start` would give something."""
+        return bool(self._order)
+
     def start(self) -> Task[J] | None:
         """The job to run now, whose lane is to be told to `ended` afterwards; None where nothing can be started."""
         if not self._order:

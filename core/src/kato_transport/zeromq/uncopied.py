@@ -27,9 +27,9 @@ _keeper = _Keeper()
 
 
 def uncopied(data: bytes) -> bytes | zmq.Frame:
-    """What to hand to a socket in place of large bytes."""
+    """What to hand to a socket in place of large bytes; a frame's `tracker` tells when libzmq is done with it."""
     fork.watch(_keeper)
     try:
-        return zmq.Frame(data, copy=False)
+        return zmq.Frame(data, track=True, copy=False)
     except zmq.ZMQError:  # no descriptors are left for pyzmq's thread
         return data

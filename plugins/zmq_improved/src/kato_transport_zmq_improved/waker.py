@@ -1,4 +1,4 @@
-"""A pipe by which worker threads wake the thread that waits on a socket."""
+"""A pipe by which threads wake one that waits on a socket."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Waker:
         os.set_blocking(self._write, False)
         self._lock = threading.Lock()
         self._woken = False
+        self._for_good = False
         self._closed = False
 
     def wake(self) -> None:
@@ -31,8 +32,15 @@ class Waker:
         if not self._woken:
             return
         with self._lock:
-            self._woken = False
-            os.read(self.descriptor, 1)
+            if self._woken and not self._for_good:
+                self._woken = False
+                os.read(self.descriptor, 1)
+
+    def wake_for_good(self) -> None:
+        """From now on nothing clears it."""
+        with self._lock:
+            self._for_good = True
+        self.wake()
 
     def close(self) -> None:
         with self._lock:

@@ -63,7 +63,7 @@ class Marks:
     def remove(self, segment: Segment, start: int, hashes: Sequence[BlockHash], holder: Holder) -> int:
         """The holder has these blocks no more, or one copy less; says how many of them it had."""
         bit = holder.bit
-        if segment.own is None and segment.copies is None and segment.full & bit and len(hashes) == len(segment.hashes):
+        if len(hashes) == len(segment.hashes) and segment.full & bit and segment.own is None and segment.copies is None:
             segment.full ^= bit  # all of it, as it often is
             holder.source.blocks -= len(hashes)
             self._tidy(segment)
@@ -78,7 +78,11 @@ class Marks:
             gone = _without_copies(row, gone, bit)
         if gone:
             left = had ^ gone
-            self._take(segment, bit, _left_by_any(segment, row, bit, left) if isinstance(row, Alias) else left)
+            if not isinstance(row, Alias):
+                self._leave(segment, bit, left)
+            elif (by_any := _left_by_any(segment, row, bit, left)) != segment.everything:
+                self._leave(segment, bit, by_any)
+            self._tidy(segment)
             holder.source.blocks -= gone.bit_count()
         return known
 
@@ -99,17 +103,15 @@ class Marks:
                 row.held = _without(row.held, bits) or {}
         self._tidy(segment)
 
-    def _take(self, segment: Segment, bit: int, left: int) -> None:
-        """What is left of what a holder had."""
-        if left != segment.everything:
-            segment.full &= ~bit
-            if not left:
-                self._drop_part(segment, bit)
-            elif segment.part is None:
-                segment.part = {bit: left}
-            else:
-                segment.part[bit] = left
-        self._tidy(segment)
+    def _leave(self, segment: Segment, bit: int, left: int) -> None:
+        """A part of what a holder had, or nothing."""
+        segment.full &= ~bit
+        if not left:
+            self._drop_part(segment, bit)
+        elif segment.part is None:
+            segment.part = {bit: left}
+        else:
+            segment.part[bit] = left
 
     def _tidy(self, segment: Segment) -> None:
         if not segment.full and segment.part is None:

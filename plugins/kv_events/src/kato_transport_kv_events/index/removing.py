@@ -16,23 +16,27 @@ def remove(marks: Marks, spaces: Iterable[Space], holder: Holder, hashes: Sequen
     An event does not say which space its hashes are of. So where one hash is in several, it goes from all: something may
     be missing then, and nothing is there that is gone.
     """
+    remove_from = _remove_one if len(hashes) == 1 else _remove_many
     found = 0
     for space in spaces:
-        found += _remove_from(marks, space, holder, hashes)
+        found += remove_from(marks, space, holder, hashes)
     return found
 
 
-def _remove_from(marks: Marks, space: Space, holder: Holder, hashes: Sequence[BlockHash]) -> int:
+def _remove_one(marks: Marks, space: Space, holder: Holder, hashes: Sequence[BlockHash]) -> int:
+    name = hashes[0]
+    segment = space.by_hash.get(name)
+    return 0 if segment is None else marks.remove(segment, segment.position(name), hashes, holder)
+
+
+def _remove_many(marks: Marks, space: Space, holder: Holder, hashes: Sequence[BlockHash]) -> int:
     by_hash, at, found = space.by_hash, 0, 0
     while at < len(hashes):
         segment = by_hash.get(hashes[at])
         if segment is None:
             at += 1
             continue
-        position = segment.position(hashes[at])
-        start, run = position, hashes
-        if len(hashes) > 1:
-            start, run = _run(segment.names_with(hashes[at]), position, hashes, at)
+        start, run = _run(segment.names_with(hashes[at]), segment.position(hashes[at]), hashes, at)
         at += len(run)
         found += marks.remove(segment, start, run, holder)
     return found
