@@ -99,9 +99,10 @@ class Dealer:
         )
         self._unsent.append(exchange)
         if self._connected:
-            if not len(self._in_flight):
-                self._send_all()
-            self._pump_soon()
+            if len(self._in_flight):
+                self._pump_soon()
+            else:
+                self._send_alone()
         if not self._busy:
             self._busy = True
             self._set_timer()
@@ -173,9 +174,15 @@ class Dealer:
         if readable(self._socket):  # since it was empty, which nothing else may tell of
             self._pump_soon()
 
+    def _send_alone(self) -> None:
+        """At once, as nothing else will go with it, and without a turn of the loop where that has nothing to do."""
+        self._send_all()
+        if self._unsent or readable(self._socket):
+            self._pump_soon()
+
     def _pump_soon(self) -> None:
-        """Once for all that is to be sent until the loop turns, but for a request that is alone: each by itself would wake
-        libzmq's thread and the server's, which costs more than the request."""
+        """Once for all that is to be sent until the loop turns: each by itself would wake libzmq's thread and the server's,
+        which costs more than the request."""
         if not self._pumps_soon:
             self._pumps_soon = True
             self._loop.call_soon(self._pump)
