@@ -14,11 +14,12 @@ from typing import Any
 import click
 
 from kato_transport.cli.output import as_json
+from kato_transport.cli.stopping import Stop
 
 
 def stop_on_signals() -> threading.Event:
     """An event that SIGINT and SIGTERM set; a second one ends the process, and a forked child is left alone."""
-    stop = threading.Event()
+    stop = Stop()
     pid = os.getpid()
 
     def on_signal(number: int, frame: FrameType | None) -> None:
