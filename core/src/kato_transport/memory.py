@@ -33,6 +33,7 @@ from kato_transport.errors import (
 from kato_transport.events import KVEvent
 from kato_transport.hookspecs import hookimpl
 from kato_transport.model import Capability, Request, Response
+from kato_transport.once import Sent
 from kato_transport.runner import Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, decode_response, encode_request, encode_response
 
@@ -87,10 +88,10 @@ class MemoryServer:
             _settle(answered, encode_response(self._codec, exc.answer, exc.request_id))
             return answered
 
-        def reply(answer: Response) -> int:
+        def reply(answer: Response) -> Sent:
             encoded = encode_response(self._codec, answer, request.request_id, self._limit)
             _settle(answered, compressed(encoded, request.accept))
-            return len(encoded)
+            return encoded if request.request_id is None else len(encoded)
 
         self._runner.start(request, reply)
         return answered

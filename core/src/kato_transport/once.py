@@ -11,11 +11,16 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from kato_transport.contracts import Codec
 from kato_transport.model import ErrorCode, Request, Response
 from kato_transport.protocol.replies import CROWDED, FORGOTTEN, RUN, WAIT, Replies, Verdict
 
-Reply = Callable[[Response], int]
-"""Takes a request's answer; gives the bytes it came to on the wire."""
+Sent = bytes | int
+"""What an answer came to on the wire: its bytes, where they are what the codec makes of its body and nothing else, and can be
+kept in its place; else how many they were. As objects answers take several times the memory that bytes are bounded to."""
+
+Reply = Callable[[Response], Sent]
+"""Takes a request's answer."""
 
 RESTARTED = Response.refusal("the server has restarted since; this call was not run by it", ErrorCode.RESTARTED)
 _REFUSALS = {
@@ -27,10 +32,11 @@ _REFUSALS = {
 class OnceOnly:
     """The calls of one server's life. `name` is that life: no other server has it, nor this one after a restart."""
 
-    def __init__(self, max_entries: int, max_bytes: int, max_age_s: float) -> None:
+    def __init__(self, codec: Codec, max_entries: int, max_bytes: int, max_age_s: float) -> None:
         self.name = os.urandom(8).hex()
         self._mine = self.name + "."
-        self._replies: Replies[Response, Reply] = Replies(max_entries, max_bytes, max_age_s)
+        self._codec = codec
+        self._replies: Replies[Response | bytes, Reply] = Replies(max_entries, max_bytes, max_age_s)
 
     def first(self, request: Request, reply: Reply) -> Reply | None:
         """What to give the answer of this copy to, if it is the one to run; None where `reply` is seen to otherwise."""
@@ -43,7 +49,7 @@ class OnceOnly:
         if found is RUN:
             return partial(self._settle, once, reply, kept)
         if found is not WAIT:
-            reply(_REFUSALS[found] if isinstance(found, Verdict) else found)
+            reply(_REFUSALS[found] if isinstance(found, Verdict) else self._unpacked(found))
         return None
 
     def stats(self) -> dict[str, int]:
@@ -51,13 +57,18 @@ class OnceOnly:
         replies = self._replies
         return {"kept": len(replies), "kept_bytes": replies.bytes, "repeats": replies.repeats, "evicted": replies.evicted}
 
-    def _settle(self, once: str, reply: Reply, kept: bool, answer: Response) -> int:
-        size = reply(answer)
+    def _settle(self, once: str, reply: Reply, kept: bool, answer: Response) -> Sent:
+        sent = reply(answer)
         answer = answer.sent or answer  # one that is too large to be sent is too large to be kept
-        if kept and answer.ran:
-            waiting = self._replies.settle(once, answer, size, time.monotonic())
-        else:
+        if not (kept and answer.ran):
             waiting = self._replies.release(once)
+        elif isinstance(sent, bytes):
+            waiting = self._replies.settle(once, sent, len(sent), time.monotonic())
+        else:
+            waiting = self._replies.settle(once, answer, sent, time.monotonic())
         for waiter in waiting[1:]:  # the first is `reply` itself
             waiter(answer)
-        return size
+        return sent
+
+    def _unpacked(self, kept: Response | bytes) -> Response:
+        return Response(self._codec.decode(kept)) if isinstance(kept, bytes) else kept

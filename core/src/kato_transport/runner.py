@@ -49,7 +49,7 @@ class Runner:
     def __init__(self, service: Service, options: ServerOptions, features: Sequence[str] = (), name: str = "kato") -> None:
         self._service = service
         self._lane = lane_of(service)
-        self._once = OnceOnly(options.kept_answers, options.kept_bytes, options.kept_s)
+        self._once = OnceOnly(options.codec, options.kept_answers, options.kept_bytes, options.kept_s)
         self._features = ["dedupe", "batch", *features, options.codec.name, *installed()]
         self._threads = options.workers
         self._workers = Workers(options.workers, options.queue_limit, options.client_queue_limit, f"{name}-worker")

@@ -15,6 +15,7 @@ import zmq
 from kato_transport import Request, Response, ServerOptions, Service
 from kato_transport.compression import compressed
 from kato_transport.model import ErrorCode
+from kato_transport.once import Sent
 from kato_transport.runner import CLOSING, Runner
 from kato_transport.wire import BadRequest, Heartbeat, decode_request, encode_heartbeat_answer, encode_response
 from kato_transport.zeromq import bound_endpoint, close_server, knock, open_back_door, receive, send_now, server_socket
@@ -87,10 +88,10 @@ class BasicServer:
         self.requests += 1
         answers: list[bytes] = []
 
-        def reply(response: Response) -> int:
+        def reply(response: Response) -> Sent:
             answer = encode_response(self._codec, response, request.request_id, self._limit)
             answers.append(compressed(answer, request.accept) if request.accept else answer)
-            return len(answer)
+            return answer if request.request_id is None else len(answer)
 
         if self._stop:
             reply(CLOSING)

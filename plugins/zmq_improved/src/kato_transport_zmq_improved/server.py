@@ -22,7 +22,7 @@ from kato_transport.buffers import LEAST_BYTES
 from kato_transport.buffers import MOST as MOST_BUFFERS
 from kato_transport.compression import compressed
 from kato_transport.model import Framing
-from kato_transport.once import Reply
+from kato_transport.once import Reply, Sent
 from kato_transport.protocol.liveness import Peers
 from kato_transport.runner import Runner
 from kato_transport.wire import (
@@ -277,15 +277,15 @@ class ImprovedServer:
     def _reply_to(self, envelope: Frames, request: Request, takes_buffers: bool) -> Reply:
         """What the runner gives the answer to, on whichever thread."""
 
-        def reply(response: Response) -> int:
-            answer, size = self._encoded(response, request, takes_buffers)
+        def reply(response: Response) -> Sent:
+            answer, sent = self._encoded(response, request, takes_buffers)
             if self._hold.is_mine():
                 self._finish(envelope, answer, response.ran)
-                return size
+                return sent
             self._answers.append((envelope, answer, response.ran))
             if self._deliver(self._receivers.will_look()):
                 self._receivers.tell()
-            return size
+            return sent
 
         return reply
 
@@ -303,16 +303,17 @@ class ImprovedServer:
                 self._hold.let_go()
         return news and not self._comes_back
 
-    def _encoded(self, response: Response, request: Request, takes_buffers: bool) -> tuple[Answer, int]:
-        """The answer's frames, and what its bytes come to before they are compressed."""
-        buffers: list[bytes] | None = [] if takes_buffers and not request.accept else None
-        message = encode_response(self._codec, response, request.request_id, self._limit, buffers)
-        size = len(message) + sum(map(len, buffers or ()))
+    def _encoded(self, response: Response, request: Request, takes_buffers: bool) -> tuple[Answer, Sent]:
+        """The answer's frames, and what it came to before it was compressed."""
+        buffers: list[bytes] = []
+        takes_buffers = takes_buffers and not request.accept
+        message = encode_response(self._codec, response, request.request_id, self._limit, buffers if takes_buffers else None)
+        sent: Sent = message if request.request_id is None and not buffers else len(message) + sum(map(len, buffers))
         if request.accept:
             message = compressed(message, request.accept)
-        if size < LEAST_BYTES:
-            return [message], size
-        return [uncopied(frame) if len(frame) >= LEAST_BYTES else frame for frame in (*(buffers or ()), message)], size
+        if not buffers and len(message) < LEAST_BYTES:
+            return [message], sent
+        return [uncopied(frame) if len(frame) >= LEAST_BYTES else frame for frame in (*buffers, message)], sent
 
     def _more(self) -> bool:
         """Whether a message can be received at once; if not, libzmq signals the next one."""
