@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from uuid import uuid4
 
 import pytest
 import zmq
@@ -27,8 +28,9 @@ def loop():
 def pair(closing):
     """Two sockets that are connected."""
     ends = [closing.enter_context(current_context().socket(zmq.PAIR)) for _ in range(2)]
-    ends[0].bind("inproc://kato-kv-test")
-    ends[1].connect("inproc://kato-kv-test")
+    endpoint = f"inproc://{uuid4().hex}"  # a closed socket keeps its own for a moment
+    ends[0].bind(endpoint)
+    ends[1].connect(endpoint)
     return ends
 
 
