@@ -34,7 +34,7 @@ def test_a_signal_that_another_thread_gets_ends_the_wait(number: int) -> None:
 
 
 def test_a_signal_that_comes_first_is_not_missed() -> None:
-    """Nor one that comes in the midst of setting and asking."""
+    """However long before anybody waits."""
     done = run("""
         stop = stop_on_signals()
         os.kill(os.getpid(), signal.SIGTERM)

@@ -31,12 +31,13 @@ class Wire:
         return self.out[-1] if self._tells_bytes else len(self.out[-1])
 
 
+@pytest.mark.parametrize("request_id", [None, 7])
 @pytest.mark.parametrize("tells_bytes", [True, False], ids=["by its bytes", "by their number"])
 @pytest.mark.parametrize("body", BODIES, ids=str)
-def test_a_copy_is_answered_by_the_same_bytes(body: dict[str, Any], tells_bytes: bool) -> None:
+def test_a_copy_is_answered_by_the_same_bytes(body: dict[str, Any], tells_bytes: bool, request_id: int | None) -> None:
     """However the transport told of them; and they count as what they came to."""
     once, wire = OnceOnly(CODEC, 10, 1_000_000, 60.0), Wire(tells_bytes)
-    request = kt.Request("method", once=f"{once.name}.client.1")
+    request = kt.Request("method", request_id=request_id, once=f"{once.name}.client.1")
     first = once.first(request, wire.reply)
     assert first is not None
     first(kt.Response(body))
@@ -44,3 +45,15 @@ def test_a_copy_is_answered_by_the_same_bytes(body: dict[str, Any], tells_bytes:
         assert once.first(request, wire.reply) is None
     assert wire.out == [CODEC.encode(body)] * 3
     assert once.stats() == {"kept": 1, "kept_bytes": len(wire.out[0]), "repeats": 2, "evicted": 0}
+
+
+def test_no_object_is_kept_of_an_answer_that_was_told_by_its_bytes() -> None:
+    """So what is done to it later is not seen in the answer to a copy."""
+    once, wire = OnceOnly(CODEC, 10, 1_000_000, 60.0), Wire(tells_bytes=True)
+    request, body = kt.Request("method", once=f"{once.name}.client.1"), {"list": [1]}
+    first = once.first(request, wire.reply)
+    assert first is not None
+    first(kt.Response(body))
+    body["list"].append(2)
+    once.first(request, wire.reply)
+    assert wire.out == [CODEC.encode({"list": [1]})] * 2

@@ -91,7 +91,7 @@ class MemoryServer:
         def reply(answer: Response) -> Sent:
             encoded = encode_response(self._codec, answer, request.request_id, self._limit)
             _settle(answered, compressed(encoded, request.accept))
-            return encoded if request.request_id is None else len(encoded)
+            return encoded
 
         self._runner.start(request, reply)
         return answered

@@ -16,8 +16,7 @@ from kato_transport.model import ErrorCode, Request, Response
 from kato_transport.protocol.replies import CROWDED, FORGOTTEN, RUN, WAIT, Replies, Verdict
 
 Sent = bytes | int
-"""What an answer came to on the wire: its bytes, where they are what the codec makes of its body and nothing else, and can be
-kept in its place; else how many they were. As objects answers take several times the memory that bytes are bounded to."""
+"""What an answer came to on the wire before it was compressed: its message, or, where that is not all of it, how many bytes."""
 
 Reply = Callable[[Response], Sent]
 """Takes a request's answer."""
@@ -47,7 +46,7 @@ class OnceOnly:
             return None
         found = self._replies.begin(once, reply)
         if found is RUN:
-            return partial(self._settle, once, reply, kept)
+            return partial(self._settle, request, reply, kept)
         if found is not WAIT:
             reply(_REFUSALS[found] if isinstance(found, Verdict) else self._unpacked(found))
         return None
@@ -57,18 +56,21 @@ class OnceOnly:
         replies = self._replies
         return {"kept": len(replies), "kept_bytes": replies.bytes, "repeats": replies.repeats, "evicted": replies.evicted}
 
-    def _settle(self, once: str, reply: Reply, kept: bool, answer: Response) -> Sent:
+    def _settle(self, request: Request, reply: Reply, kept: bool, answer: Response) -> Sent:
         sent = reply(answer)
         answer = answer.sent or answer  # one that is too large to be sent is too large to be kept
-        if not (kept and answer.ran):
-            waiting = self._replies.release(once)
-        elif isinstance(sent, bytes):
-            waiting = self._replies.settle(once, sent, len(sent), time.monotonic())
-        else:
-            waiting = self._replies.settle(once, answer, sent, time.monotonic())
+        waiting = self._keep(request, answer, sent) if kept and answer.ran else self._replies.release(request.once)
         for waiter in waiting[1:]:  # the first is `reply` itself
             waiter(answer)
         return sent
+
+    def _keep(self, request: Request, answer: Response, sent: Sent) -> list[Reply]:
+        """As its message, where that is the body and nothing else: objects take several times the memory of their bytes, and it
+        is these that are bounded."""
+        if isinstance(sent, int):
+            return self._replies.settle(request.once, answer, sent, time.monotonic())
+        message = sent if request.request_id is None else answer
+        return self._replies.settle(request.once, message, len(sent), time.monotonic())
 
     def _unpacked(self, kept: Response | bytes) -> Response:
         return Response(self._codec.decode(kept)) if isinstance(kept, bytes) else kept

@@ -91,7 +91,7 @@ class BasicServer:
         def reply(response: Response) -> Sent:
             answer = encode_response(self._codec, response, request.request_id, self._limit)
             answers.append(compressed(answer, request.accept) if request.accept else answer)
-            return answer if request.request_id is None else len(answer)
+            return answer
 
         if self._stop:
             reply(CLOSING)

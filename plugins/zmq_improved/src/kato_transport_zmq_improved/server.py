@@ -308,7 +308,7 @@ class ImprovedServer:
         buffers: list[bytes] = []
         takes_buffers = takes_buffers and not request.accept
         message = encode_response(self._codec, response, request.request_id, self._limit, buffers if takes_buffers else None)
-        sent: Sent = message if request.request_id is None and not buffers else len(message) + sum(map(len, buffers))
+        sent: Sent = len(message) + sum(map(len, buffers)) if buffers else message
         if request.accept:
             message = compressed(message, request.accept)
         if not buffers and len(message) < LEAST_BYTES:

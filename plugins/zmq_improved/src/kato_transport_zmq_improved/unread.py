@@ -20,10 +20,8 @@ class Unread:
         self._waiting: dict[bytes, Large] = {}
 
     def takes(self, client: bytes, frames: Iterable[bytes | zmq.Frame]) -> bool:
-        """Whether there is room for an answer's frames, which then count as sent; only large ones need any."""
+        """Whether there is room for the large ones of an answer's frames, which then count as sent."""
         large: Large = [(len(frame), frame.tracker) for frame in frames if isinstance(frame, zmq.Frame)]
-        if not large:
-            return True
         waiting = _still(self._waiting.get(client, [])) + large
         if sum(size for size, _ in waiting) > self._limit:
             return False
